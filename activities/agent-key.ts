@@ -9,7 +9,8 @@ import type { SessionKeys } from '../domain/session.ts';
 import type { Agent } from '../infra/db/queries/agent.ts';
 import { insertAgentKey, revokeAgentKeys } from '../infra/db/queries/agent-key.ts';
 import { appendRecord } from '../infra/db/queries/event.ts';
-import { insertApprovalRequest, listAgentGrants, roleOfKey } from '../infra/db/queries/grant.ts';
+import { insertApprovalRequest, listAgentGrants } from '../infra/db/queries/grant.ts';
+import { findRole } from '../infra/db/queries/principal.ts';
 import type { Database, Executor } from '../infra/db/schema.ts';
 import { AGENT_KEY_USES } from '../infra/db/tables/agent-key.ts';
 import { digestOf, sha256Hex } from '../infra/digest.ts';
@@ -45,7 +46,7 @@ interface KeyDeps {
 export async function issueKeys(deps: KeyDeps, agent: Agent): Promise<SessionKeys> {
   const { db, agentKey, access } = deps;
   const { granted, toApprove } = decideGrants({
-    role: await roleOfKey(db, { keyId: agent.ownerId, workspaceId: agent.workspaceId }),
+    role: await findRole(db, { principalId: agent.ownerId, workspaceId: agent.workspaceId }),
     asked: AgentSpecSchema.parse(agent.spec).grants ?? null,
     byDefault: access.grants,
     approved: await listAgentGrants(db, agent.id),

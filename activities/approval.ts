@@ -16,7 +16,7 @@ import {
 } from '../infra/db/queries/approval.ts';
 import { LIVE_STATES } from '../infra/db/queries/agent.ts';
 import { getApprovalRequest, widenGrants } from '../infra/db/queries/grant.ts';
-import { findDeciders } from '../infra/db/queries/key.ts';
+import { findDeciders } from '../infra/db/queries/principal.ts';
 import { appendRecord } from '../infra/db/queries/event.ts';
 import { castVote, listVotes, type VoteRefusal } from '../infra/db/queries/vote.ts';
 import type { Database, Executor } from '../infra/db/schema.ts';

@@ -1,7 +1,7 @@
 import { sql, type Kysely } from 'kysely';
 import { ROLE_FOR_RISK, type Risk, type SignedDecision } from '../domain/approval.ts';
 import type { Approval } from '../infra/db/queries/approval.ts';
-import { findDeciders } from '../infra/db/queries/key.ts';
+import { findDeciders } from '../infra/db/queries/principal.ts';
 import { listVotes } from '../infra/db/queries/vote.ts';
 import type { Database } from '../infra/db/schema.ts';
 

@@ -9,7 +9,7 @@ import { findListedAgent } from '../infra/db/queries/agent-view.ts';
 import { viewApproval, type ApprovalView } from '../infra/db/queries/approval-view.ts';
 import { getApprovalRequest } from '../infra/db/queries/grant.ts';
 import { sealNote } from '../infra/secrets/note.ts';
-import { findDeciders } from '../infra/db/queries/key.ts';
+import { findDeciders } from '../infra/db/queries/principal.ts';
 import { signDecision } from '../infra/secrets/proof.ts';
 import { decideApproval } from '../workflows/contracts/approval.ts';
 import type { ApiDeps } from './deps.ts';
@@ -184,13 +184,13 @@ async function checkMayDecide({ db }: ApiDeps, { view, call, risk }: Deciding): 
   if (!covers(caller.role, role)) {
     throw new AppError(
       'policy_denied',
-      `A decision of ${risk} risk needs the role ${role}; this key has ${caller.role}.`,
+      `A decision of ${risk} risk needs the role ${role}; you have ${caller.role}.`,
     );
   }
   if (risk !== 'high' || approval.requestedBy !== caller.id) return;
   const { workspaceId } = approval;
   const deciders = await findDeciders(db, { workspaceId, role });
-  if (deciders.some((id) => id !== caller.keyId)) {
+  if (deciders.some((id) => id !== caller.id)) {
     throw new AppError(
       'policy_denied',
       'You asked for this yourself and its risk is high: somebody else has to decide it.',

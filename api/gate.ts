@@ -1,10 +1,10 @@
 import type { Context } from 'hono';
 import { AppError } from '../domain/error.ts';
-import type { WorkspaceId } from '../domain/id.ts';
+import { ANYWHERE, authorize, enough, type Place } from '../domain/authorize.ts';
 import type { ApiDeps } from './deps.ts';
 import { HttpError } from './errors.ts';
 import { authenticateAgent, type AgentCaller } from './middleware/agent-auth.ts';
-import { authenticateRequest, authorize } from './middleware/auth.ts';
+import { authenticateRequest } from './middleware/auth.ts';
 import { readBody } from './middleware/body.ts';
 import { once, readIdempotencyKey, requestDigest } from './middleware/idempotency.ts';
 import type { RateLimiter } from './middleware/rate.ts';
@@ -15,8 +15,9 @@ import {
   type Connection,
   type ListenerKind,
   type Route,
+  type UserAccess,
 } from './route.ts';
-import { findTarget } from './target.ts';
+import { findTarget, type FoundTarget } from './target.ts';
 import type { Bindings } from './upgrade.ts';
 
 const NO_BYTES = new Uint8Array();
@@ -49,8 +50,9 @@ export async function pass(
 ): Promise<Response> {
   const { deps } = gate;
   await letIn(route, { c, passage }, gate);
-  const { caller, agent } = passage;
-  const workspaceId = caller === null ? null : await locate(route, { c, passage, caller }, deps);
+  const { agent } = passage;
+  const { workspaceId, contextId } = await locate(route, { c, passage }, deps);
+  const { caller } = passage;
 
   const request = c.req.raw;
   const idempotencyKey = route.idempotent ? readIdempotencyKey(request.headers) : '';
@@ -65,6 +67,7 @@ export async function pass(
         requestId: c.get('requestId'),
         idempotencyKey,
         workspaceId,
+        contextId,
         listener: gate.listener,
         accept: c.env?.accept ?? null,
         connection: connectionOf(c.env),
@@ -118,24 +121,50 @@ async function letIn(route: Route, { c, passage }: Passing, gate: GateDeps): Pro
     passage.headers = limiter.take(agent.agentId, route.rate);
     return;
   }
-  const caller = await authenticateRequest(deps, c.req.raw).catch(countFailure);
-  passage.caller = caller;
-  passage.headers = limiter.take(caller.id, route.rate);
-  const decision = authorize(caller, route.access);
-  passage.rule = decision.rule;
-  if (decision.kind === 'deny') throw new AppError('policy_denied', decision.message);
+  const inside = c.env?.inside?.principal;
+  const who = inside ?? (await authenticateRequest(deps, c.req.raw).catch(countFailure));
+  passage.headers = limiter.take(who.id, route.rate);
+  // Until it is known where: less than anybody.
+  passage.caller = { ...who, role: 'viewer' };
 }
 
-async function locate(
-  route: Route,
-  { c, passage, caller }: Passing & { readonly caller: Caller },
-  deps: ApiDeps,
-): Promise<WorkspaceId | null> {
-  if (route.target === null) return null;
-  const value = c.req.param(route.target.param) ?? '';
+const NOWHERE: FoundTarget = { workspaceId: null, contextId: null };
+
+/** Finds what the route is about, and whether the caller may ask for it there. */
+async function locate(route: Route, { c, passage }: Passing, deps: ApiDeps): Promise<FoundTarget> {
+  const { access, target } = route;
+  const { caller } = passage;
+  if (caller === null || !isUserAccess(access)) return NOWHERE;
+  if (target === null) {
+    passage.caller = allow(access, { passage, caller, place: ANYWHERE });
+    return NOWHERE;
+  }
+  const value = c.req.param(target.param) ?? '';
   // A code opens an approval and is not written down.
-  if (route.target.kind !== 'approvalCode') passage.target = value.slice(0, 64).toWellFormed();
-  return findTarget(deps.db, { kind: route.target.kind, value }, caller);
+  if (target.kind !== 'approvalCode') passage.target = value.slice(0, 64).toWellFormed();
+  const found = await findTarget(deps.db, { kind: target.kind, value }, caller);
+  const contextId = found.contextId ?? c.env?.inside?.contextId ?? null;
+  passage.caller = allow(access, { passage, caller, place: { ...found, contextId } });
+  return { ...found, contextId };
+}
+
+interface Asking {
+  readonly passage: Passage;
+  readonly caller: Caller;
+  readonly place: Place | typeof ANYWHERE;
+}
+
+/**
+ * The caller with his role there. A route that names no place gets him with what is enough for it and nothing else, so
+ * that wherever its handler finds that he has to do with a workspace, he may do there what he asks for.
+ */
+function allow(access: UserAccess, { passage, caller, place }: Asking): Caller {
+  const decision = authorize(caller, access.action, place);
+  passage.rule = decision.rule;
+  if (decision.kind === 'deny') throw new AppError('policy_denied', decision.message);
+  const { role } = decision;
+  if (place !== ANYWHERE) return { ...caller, role };
+  return { ...caller, role, bindings: enough(caller.bindings, access.role) };
 }
 
 /** A parameter given twice means two things, so it means neither. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
-import type { Principal, Role, Scope } from '../domain/principal.ts';
+import { ACTIONS, type Action, type ActionRule } from '../domain/action.ts';
+import type { Role, UserPrincipal } from '../domain/principal.ts';
 import type { WorkspaceId } from '../domain/id.ts';
 import type { AgentKeyUse } from '../infra/db/tables/agent-key.ts';
 import type { ApiDeps } from './deps.ts';
@@ -10,13 +11,15 @@ import type { RateClass } from './middleware/rate.ts';
 import type { TargetKind } from '../infra/db/queries/target-view.ts';
 import type { Acceptor } from './upgrade.ts';
 
-export type Caller = Extract<Principal, { kind: 'user' }>;
+/** Who asks, and what he is at the place that he asks about; where it is none, the best he is anywhere. */
+export interface Caller extends UserPrincipal {
+  readonly role: Role;
+}
 
 /** `public` routes answer anybody, agents' routes the keys of running sessions; the others name role and scope. */
 export type Access = 'public' | UserAccess | { readonly agent: AgentKeyUse };
-export interface UserAccess {
-  readonly role: Role;
-  readonly scope: Scope;
+export interface UserAccess extends ActionRule {
+  readonly action: Action;
 }
 
 export function isUserAccess(access: Access): access is UserAccess {
@@ -61,6 +64,8 @@ interface RouteInput<P, Q, B> {
   readonly idempotencyKey: string;
   /** The workspace of the target; null for routes that are in none. */
   readonly workspaceId: WorkspaceId | null;
+  /** The context that the target belongs to, or that was spoken in. */
+  readonly contextId: string | null;
   /** Where it was asked. */
   readonly listener: ListenerKind;
   /** Takes over the connection of a WebSocket route; null on a plain request. */
@@ -118,6 +123,7 @@ interface RawInput {
   readonly requestId: string;
   readonly idempotencyKey: string;
   readonly workspaceId: WorkspaceId | null;
+  readonly contextId: string | null;
   readonly listener: ListenerKind;
   readonly accept: Acceptor | null;
   readonly connection: Connection | null;
@@ -166,8 +172,8 @@ export interface RouteSpec<
   B extends z.ZodType,
   R extends z.ZodType,
 > extends CommonSpec<P, Q, B, R> {
-  readonly role: Role;
-  readonly scope: Scope;
+  /** Its line in the table of actions says who may. */
+  readonly name: Action;
   readonly target: Target | null;
   readonly handler: Handler<InputOf<P, Q, B> & { readonly caller: Caller }, R>;
 }
@@ -189,7 +195,7 @@ export function route<
   B extends z.ZodType = Nothing,
 >(spec: RouteSpec<P, Q, B, R>): Route {
   return build(spec, {
-    access: { role: spec.role, scope: spec.scope },
+    access: { action: spec.name, ...ACTIONS[spec.name] },
     target: spec.target,
     run: (input, { caller }, deps) => {
       // The gate lets nobody through without a principal, so this would be a bug of it.

@@ -1,7 +1,10 @@
 import type { Kysely } from 'kysely';
+import type { Action } from '../domain/action.ts';
+import { authorize, sees, type Place } from '../domain/authorize.ts';
 import { AppError } from '../domain/error.ts';
 import { HOST_ID } from '../domain/hosting.ts';
 import { ID_PREFIXES, isId, parseId, type WorkspaceId } from '../domain/id.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
 import { Slug } from '../domain/schema/workspace.ts';
 import type { Database } from '../infra/db/schema.ts';
 import { findTargetPlace, type TargetKind } from '../infra/db/queries/target-view.ts';
@@ -21,23 +24,47 @@ const WORDS = {
   agentKey: 'key of an agent',
 } as const satisfies Record<TargetKind, string>;
 
+/** Where a record is: what a caller needs his role for. */
+export interface FoundTarget {
+  readonly workspaceId: WorkspaceId | null;
+  readonly contextId: string | null;
+}
+
 /**
- * The workspace of the record a route is about; null for a key that is in none. A record of another workspace
- * is answered exactly like one that does not exist, so that ids cannot be tried out.
+ * The workspace of the record a route is about; null for a record that is in none. A record of a workspace that the
+ * caller has nothing to do with is answered exactly like one that does not exist, so that ids cannot be tried out.
  */
 export async function findTarget(
   db: Kysely<Database>,
   target: { readonly kind: TargetKind; readonly value: string },
-  caller: Caller,
-): Promise<WorkspaceId | null> {
+  caller: Pick<Caller, 'bindings'>,
+): Promise<FoundTarget> {
   const place = await findTargetPlace(db, {
     kind: target.kind,
     value: checkName(target.kind, target.value),
   });
-  if (place !== null && (caller.workspaceId === null || caller.workspaceId === place.workspaceId)) {
-    return place.workspaceId === null ? null : parseId('workspace', place.workspaceId);
+  if (place !== null && sees(caller.bindings, place.workspaceId)) {
+    const { workspaceId, contextId = null } = place;
+    return {
+      workspaceId: workspaceId === null ? null : parseId('workspace', workspaceId),
+      contextId,
+    };
   }
   throw new AppError('not_found', `There is no such ${WORDS[target.kind]}, or it is not yours.`);
+}
+
+/** For rights beyond the route's own: the caller as he is at that place. Throws `policy_denied`. */
+export function requireAt(who: UserPrincipal, action: Action, place: Place): Caller {
+  const decision = authorize(who, action, place);
+  if (decision.kind === 'deny') throw new AppError('policy_denied', decision.message);
+  return { ...who, role: decision.role };
+}
+
+/** For what is made in a workspace without naming it: the caller's own, where he has one. */
+export function onlyOne(own: readonly WorkspaceId[]): WorkspaceId {
+  const [first, second] = own;
+  if (first !== undefined && second === undefined) return first;
+  throw new AppError('invalid_input', 'Name the workspace: you have to do with several.');
 }
 
 /** A mistyped name is told apart from a missing record before the database is asked. */

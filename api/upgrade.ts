@@ -2,6 +2,7 @@ import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream';
 import type { Hono } from 'hono';
 import type { Logger } from 'pino';
+import type { UserPrincipal } from '../domain/principal.ts';
 import { WebSocketServer, type WebSocket } from 'ws';
 
 /** Given to the handler of a WebSocket route: says that it takes the connection, and what to do with it. */
@@ -12,6 +13,14 @@ export interface Bindings {
   readonly incoming?: IncomingMessage;
   readonly outgoing?: ServerResponse;
   readonly accept?: Acceptor;
+  /** Of a request that was made inside the process, as a chat command is: who asks, recognised by the network. */
+  readonly inside?: InsideCaller;
+}
+
+export interface InsideCaller {
+  readonly principal: UserPrincipal;
+  /** Where it was said. */
+  readonly contextId: string | null;
 }
 
 export type ApiApp = Hono<{ Bindings: Bindings; Variables: { requestId: string } }>;

@@ -19,6 +19,18 @@ export const ID_PREFIXES = {
   modelCall: 'mcl',
   webhook: 'whk',
   webhookDelivery: 'whd',
+  user: 'usr',
+  identity: 'idn',
+  roleBinding: 'rbn',
+  context: 'ctx',
+  connector: 'con',
+  chatMessage: 'cmg',
+  post: 'pst',
+  pairing: 'pai',
+  policy: 'pol',
+  standingApproval: 'sta',
+  certificate: 'crt',
+  enrolment: 'enr',
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIXES;
@@ -31,6 +43,9 @@ export type PromptId = Id<'prompt'>;
 export type InputId = Id<'input'>;
 export type ApiKeyId = Id<'apiKey'>;
 export type WebhookId = Id<'webhook'>;
+export type UserId = Id<'user'>;
+export type ContextId = Id<'context'>;
+export type ConnectorId = Id<'connector'>;
 
 /** Crockford's base32 in lower case, as the TypeID specification (v0.3) wants it. */
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';

@@ -1,4 +1,5 @@
 import { parseId, type AgentId, type WorkspaceId } from '../../domain/id.ts';
+import { workspacesOf } from '../../domain/authorize.ts';
 import { AppError } from '../../domain/error.ts';
 import { findOldestWorkspace } from '../../infra/db/queries/key-view.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -14,21 +15,23 @@ export async function workspaceOf(
   caller: Caller,
   headers: Headers,
 ): Promise<WorkspaceId> {
+  const own = workspacesOf(caller.bindings);
   const value =
-    headers.get(WORKSPACE_HEADER) ?? caller.workspaceId ?? (await findOldestWorkspace(db));
+    headers.get(WORKSPACE_HEADER) ??
+    (own === 'all' ? await findOldestWorkspace(db) : (own[0] ?? null));
   if (value === null) throw new AppError('not_found', 'There is no workspace yet.');
-  const found = await findTarget(db, { kind: 'workspace', value }, caller);
-  if (found === null) throw new Error('A workspace has its own id.');
-  return found;
+  const { workspaceId } = await findTarget(db, { kind: 'workspace', value }, caller);
+  if (workspaceId === null) throw new Error('A workspace has its own id.');
+  return workspaceId;
 }
 
 /** The agent that a query names, where it names one that the caller may see. */
 export async function agentIn(
   { db }: ApiDeps,
-  caller: Caller,
+  caller: Pick<Caller, 'bindings'>,
   value: string,
 ): Promise<{ readonly agentId: AgentId; readonly workspaceId: WorkspaceId }> {
-  const workspaceId = await findTarget(db, { kind: 'agent', value }, caller);
+  const { workspaceId } = await findTarget(db, { kind: 'agent', value }, caller);
   if (workspaceId === null) throw new Error('An agent is in a workspace.');
   return { agentId: parseId('agent', value), workspaceId };
 }

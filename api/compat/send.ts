@@ -10,8 +10,8 @@ import { sha256Hex } from '../../infra/digest.ts';
 import { findAgent, hostOfAgent } from '../agent-host.ts';
 import type { ApiDeps } from '../deps.ts';
 import { sendInput } from '../input.ts';
-import { authorize } from '../middleware/auth.ts';
 import type { Caller } from '../route.ts';
+import { requireAt } from '../target.ts';
 
 /** A turn that ends is a row that changed; four looks a second are nobody's load. */
 const LOOK_EVERY_MS = 250;
@@ -40,11 +40,8 @@ export async function send(deps: ApiDeps, call: SendCall) {
     );
   }
   if (message === undefined) throw new AppError('invalid_input', 'Say the message to send.');
-  if (expectResponse) {
-    const mayLook = authorize(caller, { role: 'viewer', scope: 'terminal:read' });
-    if (mayLook.kind === 'deny') throw new AppError('policy_denied', mayLook.message);
-  }
-  const { turn } = await findAgent(deps, agentId);
+  const { turn, workspaceId } = await findAgent(deps, agentId);
+  if (expectResponse) requireAt(caller, 'getScreenText', { workspaceId });
   // Those clients give one id to all that belongs together, so it says "the same" of the same text only.
   const requestId = `compat:${call.requestId}:${sha256Hex(message)}`;
   const inputId = await sendInput(deps, {

@@ -5,13 +5,13 @@ import { AppError } from '../../domain/error.ts';
 import { AGENT_GRANTS, withinRole, type AgentGrant } from '../../domain/grant.ts';
 import { parseId } from '../../domain/id.ts';
 import { lineOfText, plainText } from '../../domain/schema/text.ts';
+import { findRole } from '../../infra/db/queries/principal.ts';
 import { getAgent } from '../../infra/db/queries/agent.ts';
 import { getApproval, type Approval } from '../../infra/db/queries/approval.ts';
 import {
   countOpenRequests,
   getApprovalRequest,
   insertApprovalRequest,
-  roleOfKey,
 } from '../../infra/db/queries/grant.ts';
 import { listVotes } from '../../infra/db/queries/vote.ts';
 import { openNote } from '../../infra/secrets/note.ts';
@@ -89,8 +89,8 @@ async function grantable(
   grants: readonly AgentGrant[],
 ): Promise<readonly AgentGrant[]> {
   const row = await getAgent(deps.db, agent.agentId);
-  const owner = { keyId: row?.ownerId ?? '', workspaceId: agent.workspaceId };
-  const within = withinRole(await roleOfKey(deps.db, owner), grants);
+  const owner = { principalId: row?.ownerId ?? '', workspaceId: agent.workspaceId };
+  const within = withinRole(await findRole(deps.db, owner), grants);
   const beyond = grants.filter((grant) => !within.includes(grant));
   if (beyond.length > 0) {
     throw new AppError(

@@ -1,10 +1,11 @@
-import { covers } from '../../domain/principal.ts';
+import { narrow } from '../../domain/authorize.ts';
+import type { UserPrincipal } from '../../domain/principal.ts';
 import { AppError } from '../../domain/error.ts';
 import { parseId } from '../../domain/id.ts';
 import { findKeyByPrefix, touchKey, type ApiKey } from '../../infra/db/queries/key.ts';
+import { findLiveUser } from '../../infra/db/queries/principal.ts';
 import { equalText, sha256Hex } from '../../infra/digest.ts';
 import type { ApiDeps } from '../deps.ts';
-import type { Caller, UserAccess } from '../route.ts';
 import { findCookieKey } from './panel-session.ts';
 
 /** `rk_<prefix>_<secret>`: the prefix finds the row, the hash of the whole decides. */
@@ -29,7 +30,7 @@ function unauthenticated(): AppError {
 export async function authenticateRequest(
   deps: Pick<ApiDeps, 'db' | 'clock'>,
   request: Pick<Request, 'method' | 'headers'>,
-): Promise<Caller> {
+): Promise<UserPrincipal> {
   const header = request.headers.get('authorization');
   const key = header === null ? await findCookieKey(deps, request) : null;
   return key === null ? authenticate(deps, header) : callerOf(deps, key);
@@ -39,7 +40,7 @@ export async function authenticateRequest(
 export async function authenticate(
   deps: Pick<ApiDeps, 'db' | 'clock'>,
   header: string | null,
-): Promise<Caller> {
+): Promise<UserPrincipal> {
   const key = BEARER.exec(header ?? '')?.[1] ?? '';
   // Looked up even when malformed: every refusal does the same work.
   const row = await findKeyByPrefix(deps.db, API_KEY.exec(key)?.[1] ?? '');
@@ -48,43 +49,24 @@ export async function authenticate(
   return callerOf(deps, row);
 }
 
+/** Of a user's key, what he may do himself and the key allows; a key of nobody's in particular is a principal itself. */
 async function callerOf(
   { db, clock }: Pick<ApiDeps, 'db' | 'clock'>,
   row: ApiKey,
-): Promise<Caller> {
+): Promise<UserPrincipal> {
   if (clock.now() - (row.lastUsedAt?.getTime() ?? 0) > TOUCH_EVERY_MS) await touchKey(db, row.id);
-  const { name, role, scopes } = row;
-  const workspaceId = row.workspaceId === null ? null : parseId('workspace', row.workspaceId);
-  return {
-    kind: 'user',
-    id: row.id,
-    keyId: parseId('apiKey', row.id),
-    name,
-    role,
-    scopes,
-    workspaceId,
-  };
-}
-
-export type AccessDecision =
-  | { readonly kind: 'allow'; readonly rule: string }
-  | { readonly kind: 'deny'; readonly rule: string; readonly message: string };
-
-/** May this caller ask for this at all? Whether the record is his to see is the target's question. */
-export function authorize(caller: Caller, access: UserAccess): AccessDecision {
-  if (!covers(caller.role, access.role)) {
-    return {
-      kind: 'deny',
-      rule: `role:${access.role}`,
-      message: `This needs the role ${access.role}; this key has ${caller.role}.`,
-    };
+  const keyId = parseId('apiKey', row.id);
+  const { role, scopes, workspaceId } = row;
+  const place =
+    workspaceId === null
+      ? ({ kind: 'installation' } as const)
+      : ({ kind: 'workspace', workspaceId: parseId('workspace', workspaceId) } as const);
+  const common = { kind: 'user', via: 'api_key', keyId, scopes } as const;
+  if (row.userId === null) {
+    return { ...common, id: keyId, userId: null, name: row.name, bindings: [{ role, place }] };
   }
-  if (!caller.scopes.includes(access.scope)) {
-    return {
-      kind: 'deny',
-      rule: `scope:${access.scope}`,
-      message: `This needs the scope ${access.scope}, which this key does not have.`,
-    };
-  }
-  return { kind: 'allow', rule: `role:${access.role}+scope:${access.scope}` };
+  const user = await findLiveUser(db, row.userId);
+  if (user === null) throw unauthenticated();
+  const bindings = narrow(user.bindings, { role, place });
+  return { ...common, id: user.id, userId: user.id, name: user.name, bindings };
 }

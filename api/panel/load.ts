@@ -1,3 +1,4 @@
+import { workspacesOf } from '../../domain/authorize.ts';
 import { covers } from '../../domain/principal.ts';
 import { eventRange } from '../../infra/db/queries/event.ts';
 import { countOpenApprovals } from '../../infra/db/queries/panel-view.ts';
@@ -25,16 +26,20 @@ export async function loadFrame(
   { workspaceId, caller, request, listener, active }: FrameRequest,
 ): Promise<Frame> {
   const { lastSeq } = await eventRange(db, workspaceId);
-  const [workspace, all, openApprovals] = await Promise.all([
+  const [workspace, workspaces, openApprovals] = await Promise.all([
     getWorkspace(db, workspaceId),
-    caller.workspaceId === null ? listWorkspaces(db, { after: 0, limit: WORKSPACES_MAX }) : [],
+    listWorkspaces(db, {
+      after: 0,
+      limit: WORKSPACES_MAX,
+      only: workspacesOf(caller.bindings),
+    }),
     caller.scopes.includes('approvals:read') ? countOpenApprovals(db, workspaceId) : 0,
   ]);
   if (workspace === null) throw new AppError('not_found', 'There is no such workspace.');
   const token = panelTokenOf(request.headers);
   return {
     workspace,
-    workspaces: caller.workspaceId === null ? all : [workspace],
+    workspaces,
     caller,
     sections: SECTIONS.filter((section) => isFor(section, { caller, listener })),
     active,

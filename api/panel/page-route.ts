@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Role, Scope } from '../../domain/principal.ts';
+import type { Action } from '../../domain/action.ts';
 import type { ApiDeps } from '../deps.ts';
 import { route, type Caller, type ListenerKind, type Route } from '../route.ts';
 import { framed, type Page, type SectionId } from './frame.ts';
@@ -25,11 +25,9 @@ export interface PageInput<P, Q> {
 
 export interface PageSpec<P extends z.ZodObject, Q extends z.ZodObject> {
   readonly path: string;
-  readonly name: string;
+  readonly name: Action;
   readonly summary: string;
   readonly section: SectionId;
-  readonly role: Role;
-  readonly scope: Scope;
   readonly listener?: ListenerKind;
   /** Which path parameter names the record that the page is about. */
   readonly target: 'workspace' | 'agent' | 'approval';
@@ -44,7 +42,7 @@ export const ByWorkspace = z.strictObject({ workspace: z.string() });
 export function pageRoute<P extends z.ZodObject, Q extends z.ZodObject = typeof NOTHING>(
   spec: PageSpec<P, Q>,
 ): Route {
-  const { path, name, summary, section, role, scope, target, params, show } = spec;
+  const { path, name, summary, section, target, params, show } = spec;
   // A shape that is left out is inferred as `NOTHING`, which the compiler cannot tie to the value here.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const query = (spec.query ?? NOTHING) as Q;
@@ -54,8 +52,6 @@ export function pageRoute<P extends z.ZodObject, Q extends z.ZodObject = typeof 
     name,
     summary: `Panel: ${summary}`,
     ...(spec.listener === undefined ? {} : { listener: spec.listener }),
-    role,
-    scope,
     rate: 'read',
     target: { kind: target, param: target },
     params,

@@ -21,8 +21,6 @@ export const agentKeyRoutes = [
     name: 'listAgentKeys',
     listener: 'admin',
     summary: 'Keys of agents’ sessions, oldest first, without their secrets.',
-    role: 'admin',
-    scope: 'keys:write',
     rate: 'read',
     target: { kind: 'workspace', param: 'workspace' },
     params: z.strictObject({ workspace: z.string() }),
@@ -46,8 +44,6 @@ export const agentKeyRoutes = [
     listener: 'admin',
     summary:
       'Revokes a key of a session, at once and for good. The agent gets new ones when it resumes.',
-    role: 'admin',
-    scope: 'keys:write',
     rate: 'write',
     target: { kind: 'agentKey', param: 'agentKey' },
     params: z.strictObject({ agentKey: AgentKeyIdSchema }),

@@ -34,8 +34,6 @@ const RESPONSE = {
 const COMMON = {
   method: 'POST',
   listener: 'admin',
-  role: 'admin',
-  scope: 'codec:use',
   rate: 'write',
   target: null,
   isRaw: true,

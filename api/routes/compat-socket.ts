@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CompatSendSchema } from '../../domain/schema/compat.ts';
 import { AppError } from '../../domain/error.ts';
+import type { UserPrincipal } from '../../domain/principal.ts';
 import { eventRange } from '../../infra/db/queries/event.ts';
 import { agentIn, workspaceOf } from '../compat/place.ts';
 import { send } from '../compat/send.ts';
@@ -8,13 +9,14 @@ import { plainDialect, relayEvents } from '../compat/socket.ts';
 import type { ApiDeps } from '../deps.ts';
 import { HttpError } from '../errors.ts';
 import { hostOfAgent } from '../agent-host.ts';
-import { authenticateRequest, authorize } from '../middleware/auth.ts';
+import { authenticateRequest } from '../middleware/auth.ts';
 import { route, ShapeError, type Caller } from '../route.ts';
+import { requireAt } from '../target.ts';
 import { CLOSE_CODES, reasonOf, relayTerminal } from '../terminal.ts';
 import type { Acceptor } from '../upgrade.ts';
 
 const UPGRADED = { status: 101, media: '', description: 'Switches to WebSocket.' } as const;
-const EVENTS = { role: 'viewer', scope: 'events:read', rate: 'stream', target: null } as const;
+const EVENTS = { rate: 'stream', target: null } as const;
 
 export const compatSocketRoutes = [
   route({
@@ -31,7 +33,7 @@ export const compatSocketRoutes = [
       const checkCaller = () => authenticateRequest(deps, request);
       // Asked again each time: what was revoked a moment ago types nothing more.
       const onMessage = async (message: unknown) =>
-        obey(deps, { caller: await checkCaller(), message, requestId });
+        obey(deps, { who: await checkCaller(), message, requestId });
       const call = { ...place, caller, checkCaller, onMessage };
       return upgraded(accept)((socket) => relayEvents(deps, call, socket));
     },
@@ -62,8 +64,6 @@ export const compatSocketRoutes = [
     name: 'compatTerminal',
     summary:
       'WebSocket: raw terminal bytes, a snapshot first. Closes with 4404 where there is no such terminal.',
-    role: 'viewer',
-    scope: 'terminal:read',
     rate: 'stream',
     target: null,
     params: z.strictObject({ agent: z.string().max(64) }),
@@ -122,16 +122,15 @@ const Message = z.object({
 async function obey(
   deps: ApiDeps,
   {
-    caller,
+    who,
     message,
     requestId,
-  }: { readonly caller: Caller; readonly message: unknown; readonly requestId: string },
+  }: { readonly who: UserPrincipal; readonly message: unknown; readonly requestId: string },
 ) {
   const parsed = Message.safeParse(message);
   if (!parsed.success) throw new ShapeError('body', parsed.error.issues);
-  const decision = authorize(caller, { role: 'operator', scope: 'agents:write' });
-  if (decision.kind === 'deny') throw new AppError('policy_denied', decision.message);
-  const { agentId } = await agentIn(deps, caller, parsed.data.agentId);
+  const { agentId, workspaceId } = await agentIn(deps, who, parsed.data.agentId);
+  const caller = requireAt(who, 'compatSendToAgent', { workspaceId });
   const body = CompatSendSchema.parse({ message: parsed.data.message });
   const data = await send(deps, {
     agentId,

@@ -33,9 +33,9 @@ import { spawnAgents } from '../spawn.ts';
 const LISTED_MAX = 1_000;
 const TAIL_MAX = 5_000;
 const ByAgent = z.strictObject({ agent: AgentIdSchema });
-const READ = { role: 'viewer', scope: 'agents:read', rate: 'read' } as const;
+const READ = { rate: 'read' } as const;
 /** Its clients send no `Idempotency-Key`; `X-Request-Id` makes a repeated request find the first. */
-const WRITE = { role: 'operator', scope: 'agents:write', isRaw: true } as const;
+const WRITE = { isRaw: true } as const;
 
 export const compatRoutes = [
   publicRoute({
@@ -125,7 +125,6 @@ export const compatRoutes = [
   sendRoute('/api/agents/{agent}/send', 'compatSendToAgent'),
   route({
     ...READ,
-    scope: 'terminal:read',
     method: 'GET',
     path: '/api/agents/{agent}/logs',
     name: 'compatGetLogs',
@@ -230,7 +229,7 @@ export const compatRoutes = [
   }),
 ];
 
-function sendRoute(path: string, name: string) {
+function sendRoute(path: string, name: 'compatSendToAgent' | 'compatSendToThread') {
   return route({
     ...WRITE,
     method: 'POST',

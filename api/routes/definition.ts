@@ -39,8 +39,6 @@ export const definitionRoutes = [
     path: '/v1/workspaces/{workspace}/definitions',
     name: 'listDefinitions',
     summary: 'Agent definitions by name and newest version, oldest first.',
-    role: 'viewer',
-    scope: 'agents:read',
     rate: 'read',
     target: { kind: 'workspace', param: 'workspace' },
     params: ByWorkspace,
@@ -63,8 +61,6 @@ export const definitionRoutes = [
     name: 'createDefinition',
     summary:
       'Makes a definition with its first version. Its name is free once an earlier one is archived.',
-    role: 'admin',
-    scope: 'definitions:write',
     rate: 'write',
     target: { kind: 'workspace', param: 'workspace' },
     params: ByWorkspace,
@@ -100,8 +96,6 @@ export const definitionRoutes = [
     path: '/v1/definitions/{definition}',
     name: 'getDefinition',
     summary: 'A definition with its newest version.',
-    role: 'operator',
-    scope: 'agents:read',
     rate: 'read',
     target: TARGET,
     params: ByDefinition,
@@ -114,8 +108,6 @@ export const definitionRoutes = [
     name: 'listDefinitionVersions',
     summary:
       'Every version in full, oldest first. Fields are always in the same order, so that two of them can be compared.',
-    role: 'operator',
-    scope: 'agents:read',
     rate: 'read',
     target: TARGET,
     params: ByDefinition,
@@ -137,8 +129,6 @@ export const definitionRoutes = [
     name: 'editDefinition',
     summary:
       'Makes a new version, for agents born from now on. The same content again is the same version.',
-    role: 'admin',
-    scope: 'definitions:write',
     rate: 'write',
     target: TARGET,
     params: ByDefinition,
@@ -179,8 +169,6 @@ export const definitionRoutes = [
     name: 'archiveDefinition',
     summary:
       'Nothing is spawned from it any more; agents that were keep their version. Archiving it again is fine.',
-    role: 'admin',
-    scope: 'definitions:write',
     rate: 'write',
     target: TARGET,
     params: ByDefinition,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sees, workspacesOf } from '../../domain/authorize.ts';
 import { AppError } from '../../domain/error.ts';
 import { parseId, type WorkspaceId } from '../../domain/id.ts';
 import {
@@ -24,6 +25,7 @@ import type { ApiDeps } from '../deps.ts';
 import { doorOf } from '../host-link.ts';
 import { hostView } from '../host-view.ts';
 import { route, type Caller } from '../route.ts';
+import { onlyOne } from '../target.ts';
 import { wakeLines } from '../wake.ts';
 
 const ByHost = z.strictObject({ host: HostName });
@@ -35,8 +37,6 @@ function drainRoute(verb: 'drain' | 'undrain', summary: string) {
     path: `/v1/hosts/{host}/${verb}`,
     name: `${verb}Host`,
     summary,
-    role: 'admin',
-    scope: 'hosting:write',
     rate: 'write',
     listener: 'admin',
     target: { kind: 'host', param: 'host' },
@@ -63,16 +63,12 @@ export const hostRoutes = [
     name: 'listHosts',
     summary:
       'Machines that agents run on, and how they do. A key of one workspace sees its own hosts.',
-    role: 'operator',
-    scope: 'hosting:read',
     rate: 'read',
     target: null,
     response: { status: 200, json: z.object({ items: z.array(HostSchema) }) },
     handler: async ({ caller }, { db }) => {
       const hosts = await listHosts(db);
-      const own = hosts.filter(
-        ({ workspaceId }) => caller.workspaceId === null || caller.workspaceId === workspaceId,
-      );
+      const own = hosts.filter(({ workspaceId }) => sees(caller.bindings, workspaceId));
       return { body: { items: own.map(hostView) } };
     },
   }),
@@ -81,8 +77,6 @@ export const hostRoutes = [
     path: '/v1/hosts/{host}',
     name: 'getHost',
     summary: 'One machine: connected or not, last heartbeat, agents, memory, version, error.',
-    role: 'operator',
-    scope: 'hosting:read',
     rate: 'read',
     target: { kind: 'host', param: 'host' },
     params: ByHost,
@@ -94,8 +88,6 @@ export const hostRoutes = [
     path: '/v1/host-joins',
     name: 'createHostJoin',
     summary: 'Makes a token that lets one machine join as a host, once and for 15 minutes.',
-    role: 'admin',
-    scope: 'hosting:write',
     rate: 'write',
     listener: 'admin',
     target: null,
@@ -111,8 +103,6 @@ export const hostRoutes = [
     path: '/v1/hosts/{host}/revoke',
     name: 'revokeHost',
     summary: 'Cuts a linked machine off at once and for good; its agents count as lost.',
-    role: 'admin',
-    scope: 'hosting:write',
     rate: 'write',
     listener: 'admin',
     target: { kind: 'host', param: 'host' },
@@ -243,9 +233,10 @@ async function workspaceOf(
   caller: Caller,
   wanted: string | undefined,
 ): Promise<WorkspaceId | null> {
-  if (wanted === undefined) return caller.workspaceId;
+  const own = workspacesOf(caller.bindings);
+  if (wanted === undefined) return own === 'all' ? null : onlyOne(own);
   const workspace = await getWorkspace(db, wanted);
-  if (workspace === null || (caller.workspaceId !== null && caller.workspaceId !== workspace.id)) {
+  if (workspace === null || !sees(caller.bindings, workspace.id)) {
     throw new AppError('not_found', 'There is no such workspace, or it is not yours.');
   }
   return parseId('workspace', workspace.id);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { roleAt, sees, workspacesOf } from '../../domain/authorize.ts';
 import { AppError } from '../../domain/error.ts';
 import { parseId, type ApiKeyId, type WorkspaceId } from '../../domain/id.ts';
 import { covers } from '../../domain/principal.ts';
@@ -15,6 +16,7 @@ import { decodeCursor, pageFrom } from '../cursor.ts';
 import type { ApiDeps } from '../deps.ts';
 import { repeatableId } from '../repeatable-id.ts';
 import { route, type Caller } from '../route.ts';
+import { onlyOne } from '../target.ts';
 
 export const keyRoutes = [
   route({
@@ -23,8 +25,6 @@ export const keyRoutes = [
     name: 'listKeys',
     listener: 'admin',
     summary: 'API keys, oldest first, without their secrets.',
-    role: 'admin',
-    scope: 'keys:write',
     rate: 'read',
     target: null,
     query: PageQuery,
@@ -33,7 +33,7 @@ export const keyRoutes = [
       const found = await listKeys(db, {
         after: decodeCursor(query.cursor),
         limit: query.limit + 1,
-        ...(caller.workspaceId === null ? {} : { workspaceId: caller.workspaceId }),
+        only: workspacesOf(caller.bindings),
       });
       const { rows, next } = pageFrom(found, query.limit);
       return { body: { items: rows.map(keyView), next } };
@@ -45,8 +45,6 @@ export const keyRoutes = [
     name: 'createKey',
     listener: 'admin',
     summary: 'Makes an API key, never above your own. Its secret is shown in this answer only.',
-    role: 'admin',
-    scope: 'keys:write',
     rate: 'write',
     target: null,
     body: CreateApiKeySchema,
@@ -63,8 +61,6 @@ export const keyRoutes = [
     name: 'revokeKey',
     listener: 'admin',
     summary: 'Revokes an API key, at once and for good. Revoking it again is fine.',
-    role: 'admin',
-    scope: 'keys:write',
     rate: 'write',
     target: { kind: 'apiKey', param: 'key' },
     params: z.strictObject({ key: ApiKeyIdSchema }),
@@ -89,12 +85,13 @@ async function create(
   const earlier = await getKey(db, id);
   // Made by a try whose answer was lost, and its secret with it: to be revoked and made anew.
   if (earlier !== null) return { key: keyView(earlier), secret: null };
-  checkNotAbove(caller, body);
   const expiresAt = body.expiresAt === undefined ? null : new Date(body.expiresAt);
   if (expiresAt !== null && expiresAt.getTime() <= clock.now()) {
     throw new AppError('invalid_input', '`expiresAt` is in the past.');
   }
-  const workspaceId = body.workspaceId ?? caller.workspaceId;
+  const own = workspacesOf(caller.bindings);
+  const workspaceId = body.workspaceId ?? (own === 'all' ? null : onlyOne(own));
+  checkNotAbove(caller, { ...body, workspaceId });
   const { secret, prefix, hash } = makeApiKey();
   const key = { id, prefix, hash, name, role, scopes, workspaceId, expiresAt };
   const created = await db.transaction().execute(async (tx) => {
@@ -110,9 +107,19 @@ async function create(
 }
 
 /** Nobody gives what he has not: role, scopes, workspaces and time. */
-function checkNotAbove(caller: Caller, body: z.output<typeof CreateApiKeySchema>): void {
-  if (!covers(caller.role, body.role)) {
-    throw new AppError('policy_denied', `The role ${body.role} is above yours, ${caller.role}.`);
+function checkNotAbove(
+  caller: Caller,
+  body: Pick<z.output<typeof CreateApiKeySchema>, 'role' | 'scopes'> & {
+    readonly workspaceId: WorkspaceId | null;
+  },
+): void {
+  const { workspaceId } = body;
+  if (workspaceId !== null && !sees(caller.bindings, workspaceId)) {
+    throw new AppError('not_found', 'There is no such workspace, or it is not yours.');
+  }
+  const own = roleAt(caller.bindings, { workspaceId });
+  if (own === null || !covers(own, body.role)) {
+    throw new AppError('policy_denied', `The role ${body.role} is above yours, ${own ?? 'none'}.`);
   }
   const missing = body.scopes.filter((scope) => !caller.scopes.includes(scope));
   if (missing.length > 0) {
@@ -120,13 +127,6 @@ function checkNotAbove(caller: Caller, body: z.output<typeof CreateApiKeySchema>
       'policy_denied',
       `You do not have these scopes yourself: ${missing.join(', ')}.`,
     );
-  }
-  if (
-    caller.workspaceId !== null &&
-    body.workspaceId !== undefined &&
-    body.workspaceId !== caller.workspaceId
-  ) {
-    throw new AppError('not_found', 'There is no such workspace, or it is not yours.');
   }
 }
 

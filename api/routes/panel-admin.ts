@@ -1,3 +1,4 @@
+import { workspacesOf } from '../../domain/authorize.ts';
 import { covers } from '../../domain/principal.ts';
 import { AppError } from '../../domain/error.ts';
 import { getHosting } from '../../infra/db/queries/hosting.ts';
@@ -21,8 +22,6 @@ export const panelAdminRoutes = [
     summary: 'where agents run: settings and hosts.',
     section: 'hosting',
     listener: 'admin',
-    role: 'admin',
-    scope: 'hosting:read',
     target: 'workspace',
     params: ByWorkspace,
     show: async ({ workspaceId, caller, now }, { db }) => {
@@ -35,7 +34,7 @@ export const panelAdminRoutes = [
       const seen = hosts.filter(
         (host) =>
           host.workspaceId === workspaceId ||
-          (host.workspaceId === null && caller.workspaceId === null),
+          (host.workspaceId === null && workspacesOf(caller.bindings) === 'all'),
       );
       const body = hostingPage({
         workspace,
@@ -53,8 +52,6 @@ export const panelAdminRoutes = [
     summary: 'what a workspace and its agents may use.',
     section: 'limits',
     listener: 'admin',
-    role: 'admin',
-    scope: 'limits:write',
     target: 'workspace',
     params: ByWorkspace,
     show: async ({ workspaceId, now }, { db, config }) => {
@@ -79,15 +76,13 @@ export const panelAdminRoutes = [
     summary: 'API keys: who has one; made and revoked here.',
     section: 'keys',
     listener: 'admin',
-    role: 'admin',
-    scope: 'keys:write',
     target: 'workspace',
     params: ByWorkspace,
     show: async ({ caller, now }, { db }) => {
       const keys = await listKeys(db, {
         after: 0,
         limit: KEYS_MAX,
-        ...(caller.workspaceId === null ? {} : { workspaceId: caller.workspaceId }),
+        only: workspacesOf(caller.bindings),
       });
       const body = keysPage({ keys: keys.toReversed(), caller, now });
       return { title: 'Keys', scripts: CORE_SCRIPTS, live: 'page', body };

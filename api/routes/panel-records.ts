@@ -4,7 +4,8 @@ import { verifyAudit } from '../../infra/db/queries/audit.ts';
 import { lastAudit } from '../../infra/db/queries/audit-view.ts';
 import { lastEvents } from '../../infra/db/queries/event-view.ts';
 import { eventRange } from '../../infra/db/queries/event.ts';
-import { namesOfAgents, namesOfKeys } from '../../infra/db/queries/panel-view.ts';
+import { namesOfAgents } from '../../infra/db/queries/panel-view.ts';
+import { namesOfPrincipals } from '../../infra/db/queries/principal.ts';
 import { sumUsage } from '../../infra/db/queries/usage.ts';
 import { auditPage } from '../panel/audit.ts';
 import { eventsPage } from '../panel/events.ts';
@@ -24,8 +25,6 @@ export const panelRecordRoutes = [
     name: 'getPanelEvents',
     summary: 'the event log, newest first.',
     section: 'events',
-    role: 'viewer',
-    scope: 'events:read',
     target: 'workspace',
     params: ByWorkspace,
     query: z.strictObject({
@@ -55,8 +54,6 @@ export const panelRecordRoutes = [
     name: 'getPanelAudit',
     summary: 'who did what, newest first; `verify=1` recomputes the chain.',
     section: 'audit',
-    role: 'admin',
-    scope: 'audit:read',
     target: 'workspace',
     params: ByWorkspace,
     query: z.strictObject({ subject: Subject, before: Before, verify: z.literal('1').optional() }),
@@ -72,7 +69,7 @@ export const panelRecordRoutes = [
         verify === undefined ? null : verifyAudit(db, workspaceId),
       ]);
       const { rows, older } = cut(found);
-      const names = await namesOfKeys(
+      const names = await namesOfPrincipals(
         db,
         rows.map(({ actorId }) => actorId),
       );
@@ -85,8 +82,6 @@ export const panelRecordRoutes = [
     name: 'getPanelUsage',
     summary: 'what agents used in the last 30 days, by day, agent and model.',
     section: 'usage',
-    role: 'viewer',
-    scope: 'usage:read',
     target: 'workspace',
     params: ByWorkspace,
     query: z.strictObject({

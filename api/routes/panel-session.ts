@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { workspacesOf } from '../../domain/authorize.ts';
 import { AppError } from '../../domain/error.ts';
 import { parseId } from '../../domain/id.ts';
 import { PanelLinkSchema } from '../../domain/schema/panel.ts';
@@ -104,13 +105,17 @@ export const panelSessionRoutes = [
     path: '/v1/panel/links',
     name: 'createPanelLink',
     summary: 'Makes a token that signs this key in to the panel, once, within five minutes.',
-    role: 'viewer',
-    scope: 'workspaces:read',
     rate: 'write',
     target: null,
     response: { status: 201, json: PanelLinkSchema },
     storable: (body) => ({ ...PanelLinkSchema.parse(body), token: null }),
     handler: async ({ caller }, { db }) => {
+      if (caller.keyId === null) {
+        throw new AppError(
+          'policy_denied',
+          'The panel is entered with an API key: make one first.',
+        );
+      }
       const { token, tokenHash } = makePanelToken();
       const link = { tokenHash, keyId: caller.keyId, ttlMs: LINK_TTL_MS };
       const expiresAt = await makePanelLink(db, link);
@@ -136,9 +141,14 @@ async function keyOf(deps: ApiDeps, form: URLSearchParams): Promise<string | nul
     return key?.id ?? null;
   }
   try {
-    const caller = await authenticate(deps, `Bearer ${(form.get('key') ?? '').trim()}`);
-    await recordSignIn(deps, { ...caller, by: 'key' });
-    return caller.id;
+    const { id, keyId, bindings } = await authenticate(
+      deps,
+      `Bearer ${(form.get('key') ?? '').trim()}`,
+    );
+    const own = workspacesOf(bindings);
+    const workspaceId = own === 'all' ? null : (own[0] ?? null);
+    await recordSignIn(deps, { id, workspaceId, by: 'key' });
+    return keyId;
   } catch (error) {
     if (error instanceof AppError && error.code === 'unauthenticated') return null;
     throw error;

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { AGENT_TYPES } from '../../domain/agent.ts';
 import { ROLE_FOR_RISK } from '../../domain/approval.ts';
+import { workspacesOf } from '../../domain/authorize.ts';
 import { AppError } from '../../domain/error.ts';
 import { covers } from '../../domain/principal.ts';
 import { ApprovalIdSchema } from '../../domain/schema/id.ts';
@@ -11,11 +12,11 @@ import { lastEvents } from '../../infra/db/queries/event-view.ts';
 import {
   countOpenApprovals,
   namesOfAgents,
-  namesOfKeys,
   panelAgents,
   panelApprovals,
   type PanelAgent,
 } from '../../infra/db/queries/panel-view.ts';
+import { namesOfPrincipals } from '../../infra/db/queries/principal.ts';
 import { getWorkspace, listWorkspaces } from '../../infra/db/queries/workspace.ts';
 import type { ApiDeps } from '../deps.ts';
 import { loginView } from '../login.ts';
@@ -49,17 +50,16 @@ export const panelRoutes = [
     path: '/',
     name: 'getPanel',
     summary: 'Panel: leads to the workspace of the key, or to the first one.',
-    role: 'viewer',
-    scope: 'agents:read',
     rate: 'read',
     target: null,
     response: { ...HTML, description: '303 to a page of the panel.' },
     problem: panelProblem,
     handler: async ({ caller }, { db }) => {
-      const [first = null] =
-        caller.workspaceId === null
-          ? await listWorkspaces(db, { after: 0, limit: 1 })
-          : [await getWorkspace(db, caller.workspaceId)];
+      const [first = null] = await listWorkspaces(db, {
+        after: 0,
+        limit: 1,
+        only: workspacesOf(caller.bindings),
+      });
       if (first === null) throw new AppError('not_found', 'There is no workspace yet.');
       return seeOther(`/panel/w/${first.slug}/agents`);
     },
@@ -69,8 +69,6 @@ export const panelRoutes = [
     name: 'getPanelAgents',
     summary: 'the agents of a workspace, with their screens.',
     section: 'agents',
-    role: 'viewer',
-    scope: 'agents:read',
     target: 'workspace',
     params: ByWorkspace,
     query: AgentsQuery,
@@ -109,8 +107,6 @@ export const panelRoutes = [
     path: '/panel/agents/{agent}/card',
     name: 'getPanelAgentCard',
     summary: 'Panel: one agent as the list shows it.',
-    role: 'viewer',
-    scope: 'agents:read',
     rate: 'read',
     target: { kind: 'agent', param: 'agent' },
     params: ByAgent,
@@ -127,8 +123,6 @@ export const panelRoutes = [
     name: 'getPanelAgent',
     summary: 'one agent with its terminal, events and open approvals.',
     section: 'agents',
-    role: 'viewer',
-    scope: 'agents:read',
     target: 'agent',
     params: ByAgent,
     show: showAgent,
@@ -138,8 +132,6 @@ export const panelRoutes = [
     name: 'getPanelApprovals',
     summary: 'what waits for a decision, and what was decided.',
     section: 'approvals',
-    role: 'viewer',
-    scope: 'approvals:read',
     target: 'workspace',
     params: ByWorkspace,
     query: z.strictObject({ show: z.enum(['open', 'decided', 'lapsed']).default('open') }),
@@ -159,8 +151,6 @@ export const panelRoutes = [
     name: 'getPanelApproval',
     summary: 'one approval with its whole payload, and the form to decide it.',
     section: 'approvals',
-    role: 'viewer',
-    scope: 'approvals:read',
     target: 'approval',
     params: z.strictObject({ approval: ApprovalIdSchema }),
     show: async ({ params, caller, now }, deps) => {
@@ -169,7 +159,7 @@ export const panelRoutes = [
       const { approval, votes } = view;
       const people = [approval.requestedBy, ...votes.map(({ principalId }) => principalId)];
       const [names, agents] = await Promise.all([
-        namesOfKeys(deps.db, people),
+        namesOfPrincipals(deps.db, people),
         namesOfAgents(deps.db, [approval.askerId]),
       ]);
       const body = approvalPage({
@@ -188,8 +178,6 @@ export const panelRoutes = [
     path: '/panel/w/{workspace}/badge',
     name: 'getPanelBadge',
     summary: 'Panel: how many approvals are open.',
-    role: 'viewer',
-    scope: 'approvals:read',
     rate: 'read',
     target: { kind: 'workspace', param: 'workspace' },
     params: ByWorkspace,

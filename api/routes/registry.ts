@@ -37,8 +37,6 @@ export const registryRoutes = [
     summary:
       'Agents that are alive: their lease holds. To watch it, follow the event stream with ' +
       '`types=agent.state_changed,host.lost,host.connected` and ask again when one comes.',
-    role: 'viewer',
-    scope: 'agents:read',
     rate: 'read',
     target: { kind: 'workspace', param: 'workspace' },
     params: ByWorkspace,
@@ -68,8 +66,6 @@ export const registryRoutes = [
     path: '/v1/agents/{agent}/registration',
     name: 'getRegistration',
     summary: 'One agent as the registry has it, alive or not.',
-    role: 'viewer',
-    scope: 'agents:read',
     rate: 'read',
     target: { kind: 'agent', param: 'agent' },
     params: ByAgent,
@@ -85,8 +81,6 @@ export const registryRoutes = [
     path: '/v1/workspaces/{workspace}/runtime',
     name: 'getRuntime',
     summary: 'The hosts a workspace may use: connected or not, last heartbeat, agents, error.',
-    role: 'viewer',
-    scope: 'agents:read',
     rate: 'read',
     target: { kind: 'workspace', param: 'workspace' },
     params: ByWorkspace,

@@ -15,8 +15,6 @@ export const terminalRoutes = [
     path: '/v1/agents/{agent}/terminal',
     name: 'openTerminal',
     summary: 'WebSocket: the live terminal, a snapshot first. Typing needs `terminal:write` too.',
-    role: 'viewer',
-    scope: 'terminal:read',
     rate: 'stream',
     target: { kind: 'agent', param: 'agent' },
     params: ByAgent,

@@ -28,8 +28,6 @@ export const usageRoutes = [
     summary:
       'What agents used, by agent, by day (UTC) and by model, the last 30 days unless told otherwise. ' +
       '`by=day,agent,model` adds rows; `format=csv` answers these rows as a table.',
-    role: 'viewer',
-    scope: 'usage:read',
     rate: 'read',
     target: { kind: 'workspace', param: 'workspace' },
     params: z.strictObject({ workspace: z.string() }),

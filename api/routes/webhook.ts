@@ -22,8 +22,6 @@ import { deliveryView, webhookView } from '../webhook-view.ts';
 
 const ByWorkspace = z.strictObject({ workspace: z.string() });
 const ByWebhook = z.strictObject({ webhook: WebhookIdSchema });
-/** All of these are for who may see where a workspace's events go. */
-const ADMIN = { role: 'admin', scope: 'webhooks:write' } as const;
 const OF_WORKSPACE = { kind: 'workspace', param: 'workspace' } as const;
 const OF_WEBHOOK = { kind: 'webhook', param: 'webhook' } as const;
 
@@ -33,7 +31,6 @@ export const webhookRoutes = [
     path: '/v1/workspaces/{workspace}/webhooks',
     name: 'listWebhooks',
     summary: 'Webhooks of a workspace, oldest first, without their secrets.',
-    ...ADMIN,
     rate: 'read',
     target: OF_WORKSPACE,
     params: ByWorkspace,
@@ -55,7 +52,6 @@ export const webhookRoutes = [
     name: 'createWebhook',
     summary:
       'Makes a webhook that is told of what happens from now on, or one that takes callbacks.',
-    ...ADMIN,
     rate: 'write',
     target: OF_WORKSPACE,
     params: ByWorkspace,
@@ -72,7 +68,6 @@ export const webhookRoutes = [
     path: '/v1/webhooks/{webhook}',
     name: 'getWebhook',
     summary: 'One webhook, without its secret.',
-    ...ADMIN,
     rate: 'read',
     target: OF_WEBHOOK,
     params: ByWebhook,
@@ -87,7 +82,6 @@ export const webhookRoutes = [
     name: 'changeWebhook',
     summary:
       'Changes a webhook; what is left out stays. An enabled one goes on with what happens from then on.',
-    ...ADMIN,
     rate: 'write',
     target: OF_WEBHOOK,
     params: ByWebhook,
@@ -102,7 +96,6 @@ export const webhookRoutes = [
     path: '/v1/webhooks/{webhook}',
     name: 'deleteWebhook',
     summary: 'Deletes a webhook with its deliveries; what waits is not sent.',
-    ...ADMIN,
     rate: 'write',
     target: OF_WEBHOOK,
     params: ByWebhook,
@@ -117,7 +110,6 @@ export const webhookRoutes = [
     name: 'rotateWebhookSecret',
     summary:
       'Makes a new secret, shown in this answer only; the old one holds for a while beside it.',
-    ...ADMIN,
     rate: 'write',
     target: OF_WEBHOOK,
     params: ByWebhook,
@@ -135,7 +127,6 @@ export const webhookRoutes = [
     path: '/v1/webhooks/{webhook}/ping',
     name: 'pingWebhook',
     summary: 'Sends a test message now, past the order of events, and tells what became of it.',
-    ...ADMIN,
     rate: 'stream',
     target: OF_WEBHOOK,
     params: ByWebhook,
@@ -149,7 +140,6 @@ export const webhookRoutes = [
     path: '/v1/webhooks/{webhook}/replay',
     name: 'replayWebhook',
     summary: 'Sends again all events from this number on, in order and under the same ids.',
-    ...ADMIN,
     rate: 'write',
     target: OF_WEBHOOK,
     params: ByWebhook,
@@ -165,7 +155,6 @@ export const webhookRoutes = [
     name: 'listWebhookDeliveries',
     summary:
       'Events that were sent or given up, the newest first; `state=dead` is the dead-letter list.',
-    ...ADMIN,
     rate: 'read',
     target: OF_WEBHOOK,
     params: ByWebhook,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { workspacesOf } from '../../domain/authorize.ts';
 import { AppError } from '../../domain/error.ts';
 import type { WorkspaceId } from '../../domain/id.ts';
 import { CreateWorkspaceSchema, WorkspaceSchema } from '../../domain/schema/workspace.ts';
@@ -19,19 +20,16 @@ export const workspaceRoutes = [
     path: '/v1/workspaces',
     name: 'listWorkspaces',
     summary: 'The workspaces this key is good in, oldest first.',
-    role: 'viewer',
-    scope: 'workspaces:read',
     rate: 'read',
     target: null,
     query: PageQuery,
     response: { status: 200, json: pageOf(WorkspaceSchema) },
     handler: async ({ caller, query }, { db }) => {
-      if (caller.workspaceId !== null) {
-        const own = await getWorkspace(db, caller.workspaceId);
-        return { body: { items: own === null ? [] : [workspaceView(own)], next: null } };
-      }
-      const after = decodeCursor(query.cursor);
-      const found = await listWorkspaces(db, { after, limit: query.limit + 1 });
+      const found = await listWorkspaces(db, {
+        after: decodeCursor(query.cursor),
+        limit: query.limit + 1,
+        only: workspacesOf(caller.bindings),
+      });
       const { rows, next } = pageFrom(found, query.limit);
       return { body: { items: rows.map(workspaceView), next } };
     },
@@ -41,8 +39,6 @@ export const workspaceRoutes = [
     path: '/v1/workspaces/{workspace}',
     name: 'getWorkspace',
     summary: 'One workspace, by id or slug.',
-    role: 'viewer',
-    scope: 'workspaces:read',
     rate: 'read',
     target: { kind: 'workspace', param: 'workspace' },
     params: WorkspaceParams,
@@ -58,14 +54,12 @@ export const workspaceRoutes = [
     path: '/v1/workspaces',
     name: 'createWorkspace',
     summary: 'Makes a workspace. Needs a key that is good in every workspace.',
-    role: 'admin',
-    scope: 'workspaces:write',
     rate: 'write',
     target: null,
     body: CreateWorkspaceSchema,
     response: { status: 201, json: WorkspaceSchema },
     handler: async ({ caller, body, idempotencyKey }, deps) => {
-      if (caller.workspaceId !== null) {
+      if (workspacesOf(caller.bindings) !== 'all') {
         throw new AppError(
           'policy_denied',
           'This key is good in one workspace and makes no others.',

@@ -30,6 +30,7 @@ agent.state_since timestamp with time zone not null default now()
 agent.session_since timestamp with time zone
 agent.session_ms bigint not null default 0
 agent.limit_reached text
+agent.context_id text
 agent_grant.agent_id text not null
 agent_grant.permission text not null
 agent_grant.approval_id text not null
@@ -65,6 +66,7 @@ api_key.created_at timestamp with time zone not null default now()
 api_key.expires_at timestamp with time zone
 api_key.revoked_at timestamp with time zone
 api_key.last_used_at timestamp with time zone
+api_key.user_id text
 approval.id text not null
 approval.seq bigint not null identity
 approval.workspace_id text not null
@@ -86,6 +88,7 @@ approval.escalate_at timestamp with time zone
 approval.expires_at timestamp with time zone
 approval.decided_at timestamp with time zone
 approval.delivery jsonb
+approval.context_id text
 approval_request.approval_id text not null
 approval_request.workspace_id text not null
 approval_request.agent_id text not null
@@ -106,6 +109,30 @@ audit.subject_id text not null
 audit.canonical text not null
 audit.prev_hash text not null
 audit.hash text not null
+chat_message.id text not null
+chat_message.seq bigint not null identity
+chat_message.workspace_id text not null
+chat_message.context_id text not null
+chat_message.connector_id text not null
+chat_message.direction text not null
+chat_message.external_id text not null
+chat_message.sender_id text not null
+chat_message.sender_name text not null
+chat_message.user_id text
+chat_message.text text not null
+chat_message.at timestamp with time zone not null
+chat_message.edited_at timestamp with time zone
+chat_update.connector_id text not null
+chat_update.key text not null
+chat_update.seq bigint not null identity
+chat_update.place text not null
+chat_update.sealed bytea
+chat_update.state text not null default 'received'::text
+chat_update.attempts integer not null default 0
+chat_update.not_before timestamp with time zone
+chat_update.error text
+chat_update.received_at timestamp with time zone not null default now()
+chat_update.handled_at timestamp with time zone
 checkpoint.agent_id text not null
 checkpoint.epoch integer not null
 checkpoint.turn integer not null
@@ -114,6 +141,39 @@ checkpoint.ref text not null
 checkpoint.bytes bigint not null
 checkpoint.sha256 text not null
 checkpoint.stored_at timestamp with time zone not null default now()
+connector.id text not null
+connector.seq bigint not null identity
+connector.network text not null
+connector.name text not null
+connector.settings jsonb not null default '{}'::jsonb
+connector.secret_ref text
+connector.sealed_secret bytea
+connector.revision integer not null default 1
+connector.enabled boolean not null default true
+connector.created_by text not null
+connector.created_at timestamp with time zone not null default now()
+connector.removed_at timestamp with time zone
+connector.state text not null default 'stopped'::text
+connector.state_detail text not null default ''::text
+connector.state_since timestamp with time zone not null default now()
+connector.bot_id text
+connector.bot_name text
+connector_cursor.connector_id text not null
+connector_cursor.name text not null
+connector_cursor.position text not null
+context.id text not null
+context.seq bigint not null identity
+context.workspace_id text not null
+context.slug text not null
+context.name text not null
+context.kind text not null
+context.connector_id text
+context.chat_id text
+context.thread_id text
+context.settings jsonb not null default '{}'::jsonb
+context.created_by text not null
+context.created_at timestamp with time zone not null default now()
+context.archived_at timestamp with time zone
 cursor.name text not null
 cursor.workspace_id text
 cursor.seq bigint not null default 0
@@ -216,6 +276,16 @@ idempotency.status integer
 idempotency.body jsonb
 idempotency.created_at timestamp with time zone not null default now()
 idempotency.purge_after timestamp with time zone not null
+identity.id text not null
+identity.seq bigint not null identity
+identity.user_id text not null
+identity.kind text not null
+identity.issuer text not null default ''::text
+identity.subject text not null
+identity.display_name text not null default ''::text
+identity.linked_by text not null
+identity.linked_at timestamp with time zone not null default now()
+identity.unlinked_at timestamp with time zone
 input.id text not null
 input.seq bigint not null identity
 input.agent_id text not null
@@ -290,6 +360,18 @@ model_call.total_ms integer
 model_call.started_at timestamp with time zone not null default now()
 model_call.seen_at timestamp with time zone not null default now()
 model_call.ended_at timestamp with time zone
+pairing.id text not null
+pairing.seq bigint not null identity
+pairing.connector_id text not null
+pairing.subject text not null
+pairing.display_name text not null
+pairing.token_hash text not null
+pairing.state text not null default 'pending'::text
+pairing.created_at timestamp with time zone not null default now()
+pairing.expires_at timestamp with time zone not null
+pairing.user_id text
+pairing.decided_by text
+pairing.decided_at timestamp with time zone
 panel_link.token_hash text not null
 panel_link.key_id text not null
 panel_link.created_at timestamp with time zone not null default now()
@@ -299,6 +381,22 @@ panel_session.token_hash text not null
 panel_session.key_id text not null
 panel_session.created_at timestamp with time zone not null default now()
 panel_session.expires_at timestamp with time zone not null
+post.id text not null
+post.seq bigint not null identity
+post.connector_id text not null
+post.workspace_id text
+post.key text not null
+post.kind text not null
+post.place text not null
+post.edits_key text
+post.sealed bytea
+post.state text not null default 'queued'::text
+post.attempts integer not null default 0
+post.not_before timestamp with time zone
+post.message_id text
+post.error text
+post.created_at timestamp with time zone not null default now()
+post.sent_at timestamp with time zone
 prompt.id text not null
 prompt.agent_id text not null
 prompt.epoch integer not null
@@ -316,6 +414,17 @@ prompt.opened_at timestamp with time zone not null default now()
 prompt.closed_at timestamp with time zone
 prompt.how text
 prompt.approval_id text
+role_binding.id text not null
+role_binding.seq bigint not null identity
+role_binding.user_id text not null
+role_binding.role text not null
+role_binding.place text not null
+role_binding.workspace_id text
+role_binding.context_id text
+role_binding.thing text
+role_binding.created_by text not null
+role_binding.created_at timestamp with time zone not null default now()
+role_binding.revoked_at timestamp with time zone
 slot.id text not null
 slot.seq bigint not null identity
 slot.pool text not null
@@ -339,6 +448,7 @@ spawn.spec jsonb not null
 spawn.created_by text not null
 spawn.created_at timestamp with time zone not null default now()
 spawn.state text not null default 'requested'::text
+spawn.context_id text
 usage.workspace_id text not null
 usage.agent_id text not null
 usage.day date not null
@@ -346,6 +456,12 @@ usage.kind text not null
 usage.key text not null
 usage.quantity bigint not null
 usage.model text
+user_account.id text not null
+user_account.seq bigint not null identity
+user_account.name text not null
+user_account.created_by text not null
+user_account.created_at timestamp with time zone not null default now()
+user_account.disabled_at timestamp with time zone
 vote.approval_id text not null
 vote.principal_id text not null
 vote.principal_kind text not null
@@ -401,6 +517,9 @@ workspace.seq bigint not null identity
 workspace.slug text not null
 workspace.name text not null
 workspace.created_at timestamp with time zone not null default now()
+workspace.kind text not null default 'community'::text
+workspace.owner_user_id text
+workspace.settings jsonb not null default '{}'::jsonb
 workspace_counter.workspace_id text not null
 workspace_counter.event_seq bigint not null default 0
 workspace_counter.audit_seq bigint not null default 0
@@ -415,6 +534,7 @@ workspace_spend.tokens bigint not null default 0
 workspace_spend.cost_microdollars bigint not null default 0
 agent_pkey: PRIMARY KEY (id)
 agent_spawn_id_fkey: FOREIGN KEY (spawn_id) REFERENCES spawn(id)
+agent_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id)
 agent_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 agent_definition_id_fkey: FOREIGN KEY (definition_id) REFERENCES definition(id)
 agent_spawn_id_ordinal_key: UNIQUE (spawn_id, ordinal)
@@ -430,11 +550,13 @@ agent_key_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 agent_spend_pkey: PRIMARY KEY (agent_id)
 api_key_pkey: PRIMARY KEY (id)
 api_key_prefix_key: UNIQUE (prefix)
+api_key_user_id_fkey: FOREIGN KEY (user_id) REFERENCES user_account(id)
 api_key_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 approval_pkey: PRIMARY KEY (id)
 approval_risk_check: CHECK ((risk = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text])))
 approval_state_check: CHECK ((state = ANY (ARRAY['open'::text, 'granted'::text, 'refused'::text, 'expired'::text, 'voided'::text])))
 approval_quorum_check: CHECK ((quorum > 0))
+approval_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id)
 approval_asker_kind_check: CHECK ((asker_kind = ANY (ARRAY['agent'::text, 'system'::text])))
 approval_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 approval_request_pkey: PRIMARY KEY (approval_id)
@@ -443,8 +565,33 @@ approval_request_agent_id_fkey: FOREIGN KEY (agent_id) REFERENCES agent(id)
 approval_request_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 audit_pkey: PRIMARY KEY (workspace_id, seq)
 audit_workspace_id_key_key: UNIQUE (workspace_id, key)
+chat_message_pkey: PRIMARY KEY (id)
+chat_message_seq_key: UNIQUE (seq)
+chat_message_user_id_fkey: FOREIGN KEY (user_id) REFERENCES user_account(id)
+chat_message_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id)
+chat_message_direction_check: CHECK ((direction = ANY (ARRAY['in'::text, 'out'::text])))
+chat_message_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
+chat_message_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
+chat_message_connector_id_context_id_external_id_key: UNIQUE (connector_id, context_id, external_id)
+chat_update_pkey: PRIMARY KEY (connector_id, key)
+chat_update_seq_key: UNIQUE (seq)
+chat_update_state_check: CHECK ((state = ANY (ARRAY['received'::text, 'handled'::text, 'failed'::text])))
+chat_update_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
 checkpoint_pkey: PRIMARY KEY (agent_id, epoch, turn)
 checkpoint_agent_id_fkey: FOREIGN KEY (agent_id) REFERENCES agent(id)
+connector_pkey: PRIMARY KEY (id)
+connector_check: CHECK (((secret_ref IS NULL) OR (sealed_secret IS NULL)))
+connector_seq_key: UNIQUE (seq)
+connector_name_key: UNIQUE (name)
+connector_network_check: CHECK ((network = ANY (ARRAY['telegram'::text, 'discord'::text])))
+connector_cursor_pkey: PRIMARY KEY (connector_id, name)
+connector_cursor_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
+context_pkey: PRIMARY KEY (id)
+context_check: CHECK (((connector_id IS NULL) = (chat_id IS NULL)))
+context_check1: CHECK (((thread_id IS NULL) OR (chat_id IS NOT NULL)))
+context_seq_key: UNIQUE (seq)
+context_kind_check: CHECK ((kind = ANY (ARRAY['channel'::text, 'thread'::text, 'group'::text, 'dm'::text, 'admin_hub'::text, 'plain'::text])))
+context_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 cursor_pkey: PRIMARY KEY (name)
 cursor_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 definition_pkey: PRIMARY KEY (id)
@@ -471,6 +618,10 @@ hosting_mode_check: CHECK ((mode = ANY (ARRAY['local'::text, 'cloud'::text, 'cus
 hosting_auth_type_check: CHECK ((auth_type = ANY (ARRAY['none'::text, 'token'::text, 'mtls'::text])))
 hosting_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 idempotency_pkey: PRIMARY KEY (workspace_id, principal_id, route, key)
+identity_pkey: PRIMARY KEY (id)
+identity_seq_key: UNIQUE (seq)
+identity_kind_check: CHECK ((kind = ANY (ARRAY['oidc'::text, 'certificate'::text, 'telegram'::text, 'discord'::text])))
+identity_user_id_fkey: FOREIGN KEY (user_id) REFERENCES user_account(id)
 input_pkey: PRIMARY KEY (id)
 input_check: CHECK (((state = 'queued'::text) OR (sealed IS NULL)))
 input_state_check: CHECK ((state = ANY (ARRAY['queued'::text, 'delivered'::text, 'refused'::text, 'stale'::text])))
@@ -493,12 +644,35 @@ message_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 model_call_pkey: PRIMARY KEY (id)
 model_call_agent_id_fkey: FOREIGN KEY (agent_id) REFERENCES agent(id)
 model_call_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
+pairing_pkey: PRIMARY KEY (id)
+pairing_seq_key: UNIQUE (seq)
+pairing_state_check: CHECK ((state = ANY (ARRAY['pending'::text, 'shown'::text, 'linked'::text, 'refused'::text, 'expired'::text])))
+pairing_user_id_fkey: FOREIGN KEY (user_id) REFERENCES user_account(id)
+pairing_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
 panel_link_pkey: PRIMARY KEY (token_hash)
 panel_link_key_id_fkey: FOREIGN KEY (key_id) REFERENCES api_key(id)
 panel_session_pkey: PRIMARY KEY (token_hash)
 panel_session_key_id_fkey: FOREIGN KEY (key_id) REFERENCES api_key(id)
+post_pkey: PRIMARY KEY (id)
+post_check: CHECK (((kind = 'edit'::text) = (edits_key IS NOT NULL)))
+post_key_key: UNIQUE (key)
+post_seq_key: UNIQUE (seq)
+post_kind_check: CHECK ((kind = ANY (ARRAY['send'::text, 'edit'::text])))
+post_state_check: CHECK ((state = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'uncertain'::text, 'failed'::text])))
+post_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
+post_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 prompt_pkey: PRIMARY KEY (id)
 prompt_agent_id_fkey: FOREIGN KEY (agent_id) REFERENCES agent(id)
+role_binding_pkey: PRIMARY KEY (id)
+role_binding_check: CHECK (((place = 'installation'::text) = (workspace_id IS NULL)))
+role_binding_check1: CHECK (((place = 'context'::text) = (context_id IS NOT NULL)))
+role_binding_check2: CHECK (((place = ANY (ARRAY['installation'::text, 'workspace'::text, 'context'::text])) = (thing IS NULL)))
+role_binding_seq_key: UNIQUE (seq)
+role_binding_role_check: CHECK ((role = ANY (ARRAY['overlord'::text, 'admin'::text, 'operator'::text, 'member'::text, 'viewer'::text])))
+role_binding_place_check: CHECK ((place = ANY (ARRAY['installation'::text, 'workspace'::text, 'context'::text, 'skill'::text, 'tool'::text, 'command'::text, 'model'::text, 'mailbox'::text])))
+role_binding_user_id_fkey: FOREIGN KEY (user_id) REFERENCES user_account(id)
+role_binding_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id)
+role_binding_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 slot_pkey: PRIMARY KEY (id)
 slot_pool_fkey: FOREIGN KEY (pool) REFERENCES slot_pool(pool)
 slot_state_check: CHECK ((state = ANY (ARRAY['queued'::text, 'granted'::text, 'released'::text])))
@@ -506,9 +680,12 @@ slot_pool_pkey: PRIMARY KEY (pool)
 spawn_pkey: PRIMARY KEY (id)
 spawn_count_check: CHECK ((count > 0))
 spawn_state_check: CHECK ((state = ANY (ARRAY['requested'::text, 'running'::text, 'finished'::text, 'cancelled'::text, 'failed'::text])))
+spawn_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id)
 spawn_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 spawn_workspace_id_request_id_key: UNIQUE (workspace_id, request_id)
 usage_pkey: PRIMARY KEY (workspace_id, key)
+user_account_pkey: PRIMARY KEY (id)
+user_account_seq_key: UNIQUE (seq)
 vote_pkey: PRIMARY KEY (approval_id, principal_id)
 vote_nonce_key: UNIQUE (nonce)
 vote_verdict_check: CHECK ((verdict = ANY (ARRAY['grant'::text, 'refuse'::text])))
@@ -525,6 +702,8 @@ webhook_delivery_state_check: CHECK ((state = ANY (ARRAY['sending'::text, 'waiti
 webhook_receipt_pkey: PRIMARY KEY (webhook_id, message_id)
 workspace_pkey: PRIMARY KEY (id)
 workspace_slug_key: UNIQUE (slug)
+workspace_kind_check: CHECK ((kind = ANY (ARRAY['community'::text, 'private'::text])))
+workspace_owner_user_id_fkey: FOREIGN KEY (owner_user_id) REFERENCES user_account(id)
 workspace_counter_pkey: PRIMARY KEY (workspace_id)
 workspace_counter_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 workspace_limit_pkey: PRIMARY KEY (workspace_id)
@@ -542,6 +721,7 @@ CREATE UNIQUE INDEX agent_key_seq_key ON public.agent_key USING btree (seq)
 CREATE UNIQUE INDEX agent_key_prefix_key ON public.agent_key USING btree (prefix)
 CREATE UNIQUE INDEX agent_spend_pkey ON public.agent_spend USING btree (agent_id)
 CREATE UNIQUE INDEX api_key_pkey ON public.api_key USING btree (id)
+CREATE INDEX api_key_user ON public.api_key USING btree (user_id) WHERE (user_id IS NOT NULL)
 CREATE UNIQUE INDEX api_key_prefix_key ON public.api_key USING btree (prefix)
 CREATE UNIQUE INDEX approval_code ON public.approval USING btree (code) WHERE (state = 'open'::text)
 CREATE INDEX approval_list ON public.approval USING btree (workspace_id, seq)
@@ -552,7 +732,24 @@ CREATE INDEX approval_request_agent ON public.approval_request USING btree (agen
 CREATE UNIQUE INDEX audit_pkey ON public.audit USING btree (workspace_id, seq)
 CREATE INDEX audit_subject ON public.audit USING btree (workspace_id, subject_id, seq)
 CREATE UNIQUE INDEX audit_workspace_id_key_key ON public.audit USING btree (workspace_id, key)
+CREATE UNIQUE INDEX chat_message_pkey ON public.chat_message USING btree (id)
+CREATE INDEX chat_message_context ON public.chat_message USING btree (context_id, seq)
+CREATE UNIQUE INDEX chat_message_seq_key ON public.chat_message USING btree (seq)
+CREATE UNIQUE INDEX chat_message_connector_id_context_id_external_id_key ON public.chat_message USING btree (connector_id, context_id, external_id)
+CREATE UNIQUE INDEX chat_update_pkey ON public.chat_update USING btree (connector_id, key)
+CREATE INDEX chat_update_purge ON public.chat_update USING btree (handled_at) WHERE (state <> 'received'::text)
+CREATE INDEX chat_update_queue ON public.chat_update USING btree (connector_id, place, seq) WHERE (state = 'received'::text)
+CREATE UNIQUE INDEX chat_update_seq_key ON public.chat_update USING btree (seq)
 CREATE UNIQUE INDEX checkpoint_pkey ON public.checkpoint USING btree (agent_id, epoch, turn)
+CREATE UNIQUE INDEX connector_pkey ON public.connector USING btree (id)
+CREATE UNIQUE INDEX connector_seq_key ON public.connector USING btree (seq)
+CREATE UNIQUE INDEX connector_name_key ON public.connector USING btree (name)
+CREATE UNIQUE INDEX connector_cursor_pkey ON public.connector_cursor USING btree (connector_id, name)
+CREATE UNIQUE INDEX context_hub ON public.context USING btree (workspace_id, connector_id) WHERE ((archived_at IS NULL) AND (kind = 'admin_hub'::text))
+CREATE UNIQUE INDEX context_chat ON public.context USING btree (connector_id, chat_id, COALESCE(thread_id, ''::text)) WHERE ((archived_at IS NULL) AND (connector_id IS NOT NULL))
+CREATE UNIQUE INDEX context_pkey ON public.context USING btree (id)
+CREATE UNIQUE INDEX context_slug ON public.context USING btree (workspace_id, slug) WHERE (archived_at IS NULL)
+CREATE UNIQUE INDEX context_seq_key ON public.context USING btree (seq)
 CREATE UNIQUE INDEX cursor_pkey ON public.cursor USING btree (name)
 CREATE INDEX definition_list ON public.definition USING btree (workspace_id, seq)
 CREATE UNIQUE INDEX definition_pkey ON public.definition USING btree (id)
@@ -573,6 +770,10 @@ CREATE UNIQUE INDEX host_join_pkey ON public.host_join USING btree (id)
 CREATE UNIQUE INDEX hosting_pkey ON public.hosting USING btree (workspace_id)
 CREATE UNIQUE INDEX idempotency_pkey ON public.idempotency USING btree (workspace_id, principal_id, route, key)
 CREATE INDEX idempotency_purge ON public.idempotency USING btree (purge_after)
+CREATE UNIQUE INDEX identity_pkey ON public.identity USING btree (id)
+CREATE INDEX identity_user ON public.identity USING btree (user_id)
+CREATE UNIQUE INDEX identity_seq_key ON public.identity USING btree (seq)
+CREATE UNIQUE INDEX identity_subject ON public.identity USING btree (kind, issuer, subject) WHERE (unlinked_at IS NULL)
 CREATE UNIQUE INDEX input_pkey ON public.input USING btree (id)
 CREATE INDEX input_queue ON public.input USING btree (agent_id, seq) WHERE (state = 'queued'::text)
 CREATE UNIQUE INDEX listener_lease_pkey ON public.listener_lease USING btree (name)
@@ -589,12 +790,24 @@ CREATE INDEX model_call_list ON public.model_call USING btree (workspace_id, seq
 CREATE INDEX model_call_open ON public.model_call USING btree (workspace_id, agent_id) WHERE (ended_at IS NULL)
 CREATE UNIQUE INDEX model_call_pkey ON public.model_call USING btree (id)
 CREATE INDEX model_call_agent ON public.model_call USING btree (agent_id, seq)
+CREATE UNIQUE INDEX pairing_pkey ON public.pairing USING btree (id)
+CREATE UNIQUE INDEX pairing_token ON public.pairing USING btree (token_hash)
+CREATE UNIQUE INDEX pairing_seq_key ON public.pairing USING btree (seq)
+CREATE INDEX pairing_subject ON public.pairing USING btree (connector_id, subject)
 CREATE UNIQUE INDEX panel_link_pkey ON public.panel_link USING btree (token_hash)
 CREATE INDEX panel_link_expires_at ON public.panel_link USING btree (expires_at)
 CREATE UNIQUE INDEX panel_session_pkey ON public.panel_session USING btree (token_hash)
 CREATE INDEX panel_session_expires_at ON public.panel_session USING btree (expires_at)
+CREATE UNIQUE INDEX post_pkey ON public.post USING btree (id)
+CREATE INDEX post_purge ON public.post USING btree (created_at)
+CREATE INDEX post_queue ON public.post USING btree (connector_id, place, seq) WHERE (state = ANY (ARRAY['queued'::text, 'sending'::text]))
+CREATE UNIQUE INDEX post_key_key ON public.post USING btree (key)
+CREATE UNIQUE INDEX post_seq_key ON public.post USING btree (seq)
 CREATE UNIQUE INDEX prompt_pkey ON public.prompt USING btree (id)
 CREATE INDEX prompt_agent ON public.prompt USING btree (agent_id, epoch) WHERE (closed_at IS NULL)
+CREATE UNIQUE INDEX role_binding_once ON public.role_binding USING btree (user_id, role, place, COALESCE(workspace_id, ''::text), COALESCE(context_id, ''::text), COALESCE(thing, ''::text)) WHERE (revoked_at IS NULL)
+CREATE UNIQUE INDEX role_binding_pkey ON public.role_binding USING btree (id)
+CREATE UNIQUE INDEX role_binding_seq_key ON public.role_binding USING btree (seq)
 CREATE UNIQUE INDEX slot_pkey ON public.slot USING btree (id)
 CREATE INDEX slot_queue ON public.slot USING btree (pool, state, seq) WHERE (state <> 'released'::text)
 CREATE UNIQUE INDEX slot_holder ON public.slot USING btree (pool, holder_id) WHERE (state <> 'released'::text)
@@ -605,6 +818,8 @@ CREATE UNIQUE INDEX spawn_workspace_id_request_id_key ON public.spawn USING btre
 CREATE INDEX usage_sum ON public.usage USING btree (workspace_id, day, kind) INCLUDE (quantity)
 CREATE UNIQUE INDEX usage_pkey ON public.usage USING btree (workspace_id, key)
 CREATE INDEX usage_agent ON public.usage USING btree (agent_id, kind) INCLUDE (quantity)
+CREATE UNIQUE INDEX user_account_pkey ON public.user_account USING btree (id)
+CREATE UNIQUE INDEX user_account_seq_key ON public.user_account USING btree (seq)
 CREATE UNIQUE INDEX vote_pkey ON public.vote USING btree (approval_id, principal_id)
 CREATE UNIQUE INDEX vote_nonce_key ON public.vote USING btree (nonce)
 CREATE INDEX webhook_list ON public.webhook USING btree (workspace_id, seq)

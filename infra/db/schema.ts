@@ -15,8 +15,10 @@ import type {
   TimeNow,
 } from './column.ts';
 import type { AgentKeyTables } from './tables/agent-key.ts';
+import type { ChatTables } from './tables/chat.ts';
 import type { CheckpointTables } from './tables/checkpoint.ts';
 import type { PanelTables } from './tables/panel.ts';
+import type { PeopleTables } from './tables/people.ts';
 import type { WebhookTables } from './tables/webhook.ts';
 import type { HostingTables } from './tables/hosting.ts';
 import type { DefinitionTables } from './tables/definition.ts';
@@ -26,14 +28,6 @@ import type { LimitTables } from './tables/limit.ts';
 import type { MemoryTables } from './tables/memory.ts';
 import type { MessageTables } from './tables/message.ts';
 import type { ModelCallTables } from './tables/model-call.ts';
-
-export interface WorkspaceTable {
-  id: string;
-  seq: GeneratedAlways<number>;
-  slug: string;
-  name: string;
-  created_at: TimeNow;
-}
 
 /** The one row per workspace whose lock makes commit order equal number order. */
 export interface WorkspaceCounterTable {
@@ -94,6 +88,8 @@ export interface ApiKeyTable {
   expires_at: NullableTime;
   revoked_at: NullableTime;
   last_used_at: NullableTime;
+  /** Whose it is; null for a key that is nobody's in particular and a principal by itself. */
+  user_id: Nullable<string>;
 }
 
 export const SPAWN_STATES = ['requested', 'running', 'finished', 'cancelled', 'failed'] as const;
@@ -111,6 +107,8 @@ export interface SpawnTable {
   created_by: string;
   created_at: TimeNow;
   state: Generated<SpawnState>;
+  /** Where it was asked for. */
+  context_id: Nullable<string>;
 }
 
 export interface AgentTable {
@@ -155,6 +153,8 @@ export interface AgentTable {
   session_ms: Generated<number>;
   /** The limit that ended it. */
   limit_reached: Nullable<string>;
+  /** Where its spawn was asked for. */
+  context_id: Nullable<string>;
 }
 
 export const SLOT_STATES = ['queued', 'granted', 'released'] as const;
@@ -238,6 +238,8 @@ export interface ApprovalTable {
   expires_at: NullableTime;
   decided_at: NullableTime;
   delivery: NullableJson;
+  /** Of the agent that asks: who has a role in that context only may decide it. */
+  context_id: Nullable<string>;
 }
 
 export interface VoteTable {
@@ -314,6 +316,7 @@ export interface Database
   extends
     FirstTables,
     AgentKeyTables,
+    ChatTables,
     CheckpointTables,
     DefinitionTables,
     DocumentTables,
@@ -324,10 +327,10 @@ export interface Database
     MessageTables,
     ModelCallTables,
     PanelTables,
+    PeopleTables,
     WebhookTables {}
 
 interface FirstTables {
-  workspace: WorkspaceTable;
   workspace_counter: WorkspaceCounterTable;
   event: EventTable;
   audit: AuditTable;

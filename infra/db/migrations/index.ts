@@ -8,6 +8,8 @@ import * as webhook from './0006-webhook.ts';
 import * as panel from './0007-panel.ts';
 import * as documentMessage from './0008-document-message.ts';
 import * as checkpoint from './0009-checkpoint.ts';
+import * as people from './0010-people.ts';
+import * as chat from './0011-chat.ts';
 
 /** In order of name. Forward only: a mistake is mended by the next one, never by editing one that was released. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -20,4 +22,6 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0007-panel': panel,
   '0008-document-message': documentMessage,
   '0009-checkpoint': checkpoint,
+  '0010-people': people,
+  '0011-chat': chat,
 };

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 import type { AgentGrant } from '../../../domain/grant.ts';
-import type { Role } from '../../../domain/principal.ts';
+import { ROLES, type Role } from '../../../domain/principal.ts';
 import type { Executor } from '../schema.ts';
 import type { AgentKeyUse } from '../tables/agent-key.ts';
 import type { Page } from './page.ts';
@@ -76,12 +76,6 @@ function liveKeys(db: Executor) {
   return db
     .selectFrom('agent_key as key')
     .innerJoin('agent', 'agent.id', 'key.agent_id')
-    .leftJoin('api_key as owner', (join) =>
-      join
-        .onRef('owner.id', '=', 'agent.owner_id')
-        .on('owner.revoked_at', 'is', null)
-        .on(sql<boolean>`(owner.expires_at is null or owner.expires_at > now())`),
-    )
     .select([
       'key.id',
       'key.agent_id as agentId',
@@ -92,7 +86,11 @@ function liveKeys(db: Executor) {
       'key.binding_hash as bindingHash',
       'key.grants',
       'agent.host_id as hostId',
-      'owner.role as ownerRole',
+      sql<Role | null>`(select o.role from live_binding o where o.principal_id = agent.owner_id
+        and (o.place = 'installation'
+          or (o.place = 'workspace' and o.workspace_id = agent.workspace_id)
+          or (o.place = 'context' and o.context_id = agent.context_id))
+        order by array_position(${[...ROLES]}::text[], o.role) limit 1)`.as('ownerRole'),
       sql`agent.spec -> 'tools'`.as('tools'),
     ])
     .where('key.revoked_at', 'is', null)

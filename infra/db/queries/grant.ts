@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
 import type { Risk } from '../../../domain/approval.ts';
 import type { AgentGrant } from '../../../domain/grant.ts';
-import type { Role } from '../../../domain/principal.ts';
 import type { Executor } from '../schema.ts';
 import { storableText } from '../storable.ts';
 
@@ -106,22 +105,4 @@ export async function widenGrants(
       select distinct unnest(grants || ${[...grant.grants]}::text[]) order by 1)
     where agent_id = ${grant.agentId} and use = 'mcp' and revoked_at is null
   `.execute(tx);
-}
-
-/** The role of a key that is good now; null for any other. */
-export async function roleOfKey(
-  db: Executor,
-  owner: { readonly keyId: string; readonly workspaceId: string },
-): Promise<Role | null> {
-  const row = await db
-    .selectFrom('api_key')
-    .select('role')
-    .where('id', '=', owner.keyId)
-    .where('revoked_at', 'is', null)
-    .where(sql<boolean>`(expires_at is null or expires_at > now())`)
-    .where((where) =>
-      where.or([where('workspace_id', 'is', null), where('workspace_id', '=', owner.workspaceId)]),
-    )
-    .executeTakeFirst();
-  return row?.role ?? null;
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { covers, ROLES, type Role, type Scope } from '../../../domain/principal.ts';
+import type { Role, Scope } from '../../../domain/principal.ts';
 import type { Executor } from '../schema.ts';
 import { storableText } from '../storable.ts';
 import type { Page } from './page.ts';
@@ -17,6 +17,8 @@ export interface ApiKey {
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
   readonly lastUsedAt: Date | null;
+  /** Whose it is; null for a key that is nobody's in particular. */
+  readonly userId: string | null;
 }
 
 const COLUMNS = [
@@ -32,6 +34,7 @@ const COLUMNS = [
   'expires_at as expiresAt',
   'revoked_at as revokedAt',
   'last_used_at as lastUsedAt',
+  'user_id as userId',
 ] as const;
 
 /** Neither revoked nor expired, by the database's clock. */
@@ -51,6 +54,7 @@ export async function insertKey(
     readonly workspaceId: string | null;
     readonly createdBy: string;
     readonly expiresAt: Date | null;
+    readonly userId?: string | null;
   },
 ): Promise<void> {
   await db
@@ -65,6 +69,7 @@ export async function insertKey(
       workspace_id: key.workspaceId,
       created_by: key.createdBy,
       expires_at: key.expiresAt,
+      user_id: key.userId ?? null,
     })
     .onConflict((conflict) => conflict.column('id').doNothing())
     .execute();
@@ -133,7 +138,7 @@ export async function revokeKey(db: Executor, id: string): Promise<boolean> {
 /** Those good in one workspace, or all of them. */
 export async function listKeys(
   db: Executor,
-  query: Page & { readonly workspaceId?: string },
+  query: Page & { readonly workspaceId?: string; readonly only?: 'all' | readonly string[] },
 ): Promise<readonly ApiKey[]> {
   let select = db
     .selectFrom('api_key')
@@ -143,6 +148,8 @@ export async function listKeys(
     .limit(query.limit);
   if (query.workspaceId !== undefined)
     select = select.where('workspace_id', '=', query.workspaceId);
+  const { only = 'all' } = query;
+  if (only !== 'all') select = select.where('workspace_id', 'in', ['', ...only]);
   return select.execute();
 }
 
@@ -150,26 +157,4 @@ export async function listKeys(
 export async function hasLiveKey(db: Executor): Promise<boolean> {
   const row = await db.selectFrom('api_key').select('id').where(isLive).limit(1).executeTakeFirst();
   return row !== undefined;
-}
-
-/** Ids of all keys that could decide, at this moment, what needs `role` in a workspace. */
-export async function findDeciders(
-  db: Executor,
-  query: { readonly workspaceId: string; readonly role: Role },
-): Promise<readonly string[]> {
-  const rows = await db
-    .selectFrom('api_key')
-    .select('id')
-    .where(
-      'role',
-      'in',
-      ROLES.filter((role) => covers(role, query.role)),
-    )
-    .where(sql<boolean>`'approvals:decide' = any(scopes)`)
-    .where(isLive)
-    .where((where) =>
-      where.or([where('workspace_id', 'is', null), where('workspace_id', '=', query.workspaceId)]),
-    )
-    .execute();
-  return rows.map(({ id }) => id);
 }

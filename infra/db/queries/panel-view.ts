@@ -140,20 +140,6 @@ export async function countOpenApprovals(db: Executor, workspaceId: string): Pro
   return open;
 }
 
-/** The names of keys, for pages that show who did something. Ids without a key are left out. */
-export async function namesOfKeys(
-  db: Executor,
-  ids: readonly string[],
-): Promise<ReadonlyMap<string, string>> {
-  if (ids.length === 0) return new Map();
-  const rows = await db
-    .selectFrom('api_key')
-    .select(['id', 'name'])
-    .where('id', 'in', ids)
-    .execute();
-  return new Map(rows.map(({ id, name }) => [id, name]));
-}
-
 export async function namesOfAgents(
   db: Executor,
   ids: readonly string[],

@@ -3,6 +3,8 @@ import type { Executor } from '../schema.ts';
 /** Where a record lives; null for a record that is in no workspace (a key good in every one). */
 export interface TargetPlace {
   readonly workspaceId: string | null;
+  /** The context that it belongs to, for records that have one. */
+  readonly contextId?: string | null;
 }
 
 export type TargetKind =
@@ -38,25 +40,25 @@ const FINDERS = {
   spawn: (db, value) =>
     db
       .selectFrom('spawn')
-      .select('workspace_id as workspaceId')
+      .select(['workspace_id as workspaceId', 'context_id as contextId'])
       .where('id', '=', value)
       .executeTakeFirst(),
   agent: (db, value) =>
     db
       .selectFrom('agent')
-      .select('workspace_id as workspaceId')
+      .select(['workspace_id as workspaceId', 'context_id as contextId'])
       .where('id', '=', value)
       .executeTakeFirst(),
   approval: (db, value) =>
     db
       .selectFrom('approval')
-      .select('workspace_id as workspaceId')
+      .select(['workspace_id as workspaceId', 'context_id as contextId'])
       .where('id', '=', value)
       .executeTakeFirst(),
   approvalCode: (db, value) =>
     db
       .selectFrom('approval')
-      .select('workspace_id as workspaceId')
+      .select(['workspace_id as workspaceId', 'context_id as contextId'])
       .where('code', '=', value)
       .where('state', '=', 'open')
       .executeTakeFirst(),

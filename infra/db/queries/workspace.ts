@@ -56,12 +56,18 @@ export async function getWorkspace(db: Executor, idOrSlug: string): Promise<Work
 }
 
 /** Oldest first; `after` is the last seq of the page before. */
-export async function listWorkspaces(db: Executor, page: Page): Promise<readonly Workspace[]> {
-  return db
+export async function listWorkspaces(
+  db: Executor,
+  page: Page & { readonly only?: 'all' | readonly string[] },
+): Promise<readonly Workspace[]> {
+  const { only = 'all' } = page;
+  if (only !== 'all' && only.length === 0) return [];
+  let select = db
     .selectFrom('workspace')
     .select(columns)
     .where('seq', '>', page.after)
     .orderBy('seq')
-    .limit(page.limit)
-    .execute();
+    .limit(page.limit);
+  if (only !== 'all') select = select.where('id', 'in', only);
+  return select.execute();
 }

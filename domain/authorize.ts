@@ -1,0 +1,121 @@
+import { ACTIONS, type Action } from './action.ts';
+import type { WorkspaceId } from './id.ts';
+import {
+  covers,
+  lesserRole,
+  type Role,
+  type RoleBinding,
+  type RolePlace,
+  type ThingKind,
+  type UserPrincipal,
+} from './principal.ts';
+
+/** What an action is about. */
+export interface Place {
+  /** Null for what is in no workspace, which takes a role that holds everywhere. */
+  readonly workspaceId: string | null;
+  readonly contextId?: string | null;
+  readonly thing?: { readonly kind: ThingKind; readonly name: string };
+}
+
+/** For actions that name no record: the best role that somebody has in a whole workspace, or everywhere. */
+export const ANYWHERE = 'anywhere';
+
+export type AccessDecision =
+  | { readonly kind: 'allow'; readonly rule: string; readonly role: Role }
+  | { readonly kind: 'deny'; readonly rule: string; readonly message: string };
+
+type Asking = Pick<UserPrincipal, 'bindings' | 'scopes' | 'via'>;
+
+/** May this principal ask for this here? Denies what no binding allows. Pure: who asks was loaded by the caller. */
+export function authorize(
+  who: Asking,
+  action: Action,
+  place: Place | typeof ANYWHERE,
+): AccessDecision {
+  const needed = ACTIONS[action];
+  const role =
+    place === ANYWHERE ? bestRole(who.bindings.filter(isWide)) : roleAt(who.bindings, place);
+  const whose = who.via === 'api_key' ? 'this key has' : 'you have';
+  if (role === null || !covers(role, needed.role)) {
+    return {
+      kind: 'deny',
+      rule: `role:${needed.role}`,
+      message: `This needs the role ${needed.role}; ${whose} ${role ?? 'none here'}.`,
+    };
+  }
+  if (!who.scopes.includes(needed.scope)) {
+    const lacks = who.via === 'api_key' ? 'this key does not have' : 'you do not have here';
+    return {
+      kind: 'deny',
+      rule: `scope:${needed.scope}`,
+      message: `This needs the scope ${needed.scope}, which ${lacks}.`,
+    };
+  }
+  return { kind: 'allow', rule: `role:${needed.role}+scope:${needed.scope}`, role };
+}
+
+/** Those for whole workspaces, or everywhere, that cover a role. */
+export function enough(bindings: readonly RoleBinding[], needed: Role): RoleBinding[] {
+  return bindings.filter((binding) => isWide(binding) && covers(binding.role, needed));
+}
+
+function isWide({ place }: RoleBinding): boolean {
+  return place.kind === 'installation' || place.kind === 'workspace';
+}
+
+/** The best role that holds at a place; null where none does. */
+export function roleAt(bindings: readonly RoleBinding[], place: Place): Role | null {
+  return bestRole(bindings.filter((binding) => reaches(binding.place, place)));
+}
+
+function bestRole(bindings: readonly RoleBinding[]): Role | null {
+  let best: Role | null = null;
+  for (const { role } of bindings) if (best === null || covers(role, best)) best = role;
+  return best;
+}
+
+function reaches(bound: RolePlace, place: Place): boolean {
+  if (bound.kind === 'installation') return true;
+  if (bound.workspaceId !== place.workspaceId) return false;
+  if (bound.kind === 'workspace') return true;
+  if (bound.kind === 'context') return bound.contextId === place.contextId;
+  return bound.kind === place.thing?.kind && bound.name === place.thing.name;
+}
+
+/** Whether somebody has to do with a workspace at all: to anybody else it does not exist. */
+export function sees(bindings: readonly RoleBinding[], workspaceId: string | null): boolean {
+  return bindings.some(
+    ({ place }) => place.kind === 'installation' || place.workspaceId === workspaceId,
+  );
+}
+
+/** The workspaces that somebody has to do with. */
+export function workspacesOf(bindings: readonly RoleBinding[]): 'all' | readonly WorkspaceId[] {
+  const ids = new Set<WorkspaceId>();
+  for (const { place } of bindings) {
+    if (place.kind === 'installation') return 'all';
+    ids.add(place.workspaceId);
+  }
+  return [...ids];
+}
+
+/** What is left of a user's roles when he comes with a key: nothing above the key, and nothing outside it. */
+export function narrow(
+  bindings: readonly RoleBinding[],
+  key: { readonly role: Role; readonly place: KeyPlace },
+): RoleBinding[] {
+  return bindings.flatMap((binding) => {
+    const place = inner(binding.place, key.place);
+    return place === null ? [] : [{ role: lesserRole(binding.role, key.role), place }];
+  });
+}
+
+type KeyPlace = Extract<RolePlace, { kind: 'installation' | 'workspace' }>;
+
+/** The smaller of two places, where one holds the other. */
+function inner(bound: RolePlace, key: KeyPlace): RolePlace | null {
+  if (key.kind === 'installation') return bound;
+  if (bound.kind === 'installation') return key;
+  return bound.workspaceId === key.workspaceId ? bound : null;
+}
