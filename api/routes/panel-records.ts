@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { EVENT_TYPES } from '../../domain/event.ts';
-import { verifyAudit } from '../../infra/db/queries/audit.ts';
-import { lastAudit } from '../../infra/db/queries/audit-view.ts';
+import { lastAudit, verifyAudit } from '../../infra/db/queries/audit.ts';
 import { lastEvents } from '../../infra/db/queries/event-view.ts';
 import { eventRange } from '../../infra/db/queries/event.ts';
 import { namesOfAgents } from '../../infra/db/queries/panel-view.ts';

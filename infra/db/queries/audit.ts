@@ -30,11 +30,31 @@ export async function appendAudits(
   return appendRecord(db, { workspaceId, audits });
 }
 
+interface AuditQuery {
+  readonly workspaceId: string;
+  readonly subjectId?: string;
+  readonly limit: number;
+}
+
 export async function listAudit(
   db: Executor,
-  query: Page & { readonly workspaceId: string; readonly subjectId?: string },
+  query: AuditQuery & Page,
 ): Promise<readonly AuditRecord[]> {
-  let select = db
+  return read(selectAudit(db, query).where('seq', '>', query.after).orderBy('seq'));
+}
+
+/** The newest entries, newest first, before a number where one is given. */
+export async function lastAudit(
+  db: Executor,
+  query: AuditQuery & { readonly before?: number },
+): Promise<readonly AuditRecord[]> {
+  const { before } = query;
+  const select = selectAudit(db, query).orderBy('seq', 'desc');
+  return read(before === undefined ? select : select.where('seq', '<', before));
+}
+
+function selectAudit(db: Executor, query: AuditQuery) {
+  const select = db
     .selectFrom('audit')
     .select([
       'seq',
@@ -48,10 +68,12 @@ export async function listAudit(
       'hash',
     ])
     .where('workspace_id', '=', query.workspaceId)
-    .where('seq', '>', query.after)
-    .orderBy('seq')
     .limit(query.limit);
-  if (query.subjectId !== undefined) select = select.where('subject_id', '=', query.subjectId);
+  const { subjectId } = query;
+  return subjectId === undefined ? select : select.where('subject_id', '=', subjectId);
+}
+
+async function read(select: ReturnType<typeof selectAudit>): Promise<readonly AuditRecord[]> {
   return (await select.execute()).map((row) => ({ ...row, at: row.at.toISOString() }));
 }
 
