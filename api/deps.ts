@@ -1,7 +1,9 @@
+import type { IncomingMessage } from 'node:http';
 import type { Client } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
 import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
+import type { UserPrincipal } from '../domain/principal.ts';
 import type { HostClient } from '../infra/host/contract.ts';
 import type { Database } from '../infra/db/schema.ts';
 import type { LimitCeilings } from '../domain/limit.ts';
@@ -50,6 +52,18 @@ interface ApiSecrets {
   readonly proofKey: Buffer;
 }
 
+/** Recognises people by the tokens of their own sign-in. */
+export interface TokenSignIn {
+  /** Who sends this bearer token; null where it is nobody that we know. */
+  authenticate(token: string): Promise<UserPrincipal | null>;
+}
+
+/** Recognises people by the client certificate of their connection. */
+export interface CertificateSignIn {
+  /** Null where the connection showed none, or one that is good for nobody now. */
+  authenticate(incoming: IncomingMessage): Promise<UserPrincipal | null>;
+}
+
 export interface Clock {
   now(): number;
 }
@@ -89,6 +103,10 @@ export interface ApiDeps {
   readonly clock: Clock;
   /** Reads and writes what Temporal stores encrypted; null where it stores plain payloads. */
   readonly codec?: CodecAccess | null;
+  /** Absent where no issuer of tokens is trusted. */
+  readonly oidc?: TokenSignIn;
+  /** Absent where no certificates are given out. */
+  readonly certificates?: CertificateSignIn;
 }
 
 interface CodecAccess {

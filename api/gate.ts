@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import { AppError } from '../domain/error.ts';
+import type { UserPrincipal } from '../domain/principal.ts';
 import { ANYWHERE, authorize, enough, type Place } from '../domain/authorize.ts';
 import type { ApiDeps } from './deps.ts';
 import { HttpError } from './errors.ts';
@@ -72,6 +73,7 @@ export async function pass(
         accept: c.env?.accept ?? null,
         connection: connectionOf(c.env),
         hangUp: () => c.env?.incoming?.socket.destroy(),
+        lookAgain: () => lookAgain(route, { c, passage }, { deps, workspaceId, contextId }),
         caller,
         agent,
       },
@@ -121,11 +123,28 @@ async function letIn(route: Route, { c, passage }: Passing, gate: GateDeps): Pro
     passage.headers = limiter.take(agent.agentId, route.rate);
     return;
   }
-  const inside = c.env?.inside?.principal;
-  const who = inside ?? (await authenticateRequest(deps, c.req.raw).catch(countFailure));
+  const who = await whoAsks(c, deps).catch(countFailure);
   passage.headers = limiter.take(who.id, route.rate);
   // Until it is known where: less than anybody.
   passage.caller = { ...who, role: 'viewer' };
+}
+
+async function whoAsks(c: ApiContext, deps: ApiDeps): Promise<UserPrincipal> {
+  const inside = c.env?.inside?.principal;
+  if (inside !== undefined) return inside;
+  return authenticateRequest(deps, { request: c.req.raw, incoming: c.env?.incoming });
+}
+
+/** For what stays open: the caller as he is now, which throws where he may no longer ask for it. */
+async function lookAgain(
+  { access, target }: Route,
+  { c, passage }: Passing,
+  { deps, ...place }: FoundTarget & { readonly deps: ApiDeps },
+): Promise<Caller> {
+  if (!isUserAccess(access)) throw new Error('Only people are looked at again.');
+  const who = await whoAsks(c, deps);
+  const caller = { ...who, role: 'viewer' } as const;
+  return allow(access, { passage, caller, place: target === null ? ANYWHERE : place });
 }
 
 const NOWHERE: FoundTarget = { workspaceId: null, contextId: null };

@@ -74,6 +74,8 @@ interface RouteInput<P, Q, B> {
   readonly connection: Connection | null;
   /** Breaks the connection: for an answer that has begun and cannot go on. */
   readonly hangUp: () => void;
+  /** The caller as he is now, for what stays open. Throws where he may no longer ask for it. */
+  readonly lookAgain: () => Promise<Caller>;
 }
 
 interface Shapes<P, Q, B, R extends z.ZodType> {
@@ -128,6 +130,7 @@ interface RawInput {
   readonly accept: Acceptor | null;
   readonly connection: Connection | null;
   readonly hangUp: () => void;
+  readonly lookAgain: () => Promise<Caller>;
   readonly caller: Caller | null;
   readonly agent: AgentCaller | null;
 }

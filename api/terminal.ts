@@ -179,6 +179,8 @@ async function choose(deps: ApiDeps, call: TerminalCall, choice: Choice): Promis
   }
 }
 
+const REFUSALS: ReadonlySet<string> = new Set(['unauthenticated', 'policy_denied', 'not_found']);
+
 /** Ends the connection of a viewer that is gone, or whose key was revoked meanwhile. */
 export function watch(
   { config }: ApiDeps,
@@ -198,8 +200,8 @@ export function watch(
     socket.ping();
     checkCaller().catch((error: unknown) => {
       // A database that is away for a moment takes nobody's right to look.
-      if (error instanceof AppError && error.code === 'unauthenticated') {
-        socket.close(CLOSE_CODES.unauthenticated, 'The API key is no longer valid.');
+      if (error instanceof AppError && REFUSALS.has(error.code)) {
+        socket.close(CLOSE_CODES.unauthenticated, 'You may no longer look at this.');
       }
     });
   }, config.heartbeatMs ?? PING_EVERY_MS);

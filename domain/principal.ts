@@ -51,6 +51,21 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
+/** What nobody does from a chat, whatever his role: it belongs to the admin listener, or to a screen of one's own. */
+const NOT_IN_CHAT: ReadonlySet<Scope> = new Set([
+  'terminal:read',
+  'terminal:write',
+  'keys:write',
+  'hosting:write',
+  'codec:use',
+  'users:write',
+  'policies:write',
+  'connectors:write',
+  'pairings:write',
+  'certificates:write',
+]);
+export const CHAT_SCOPES: readonly Scope[] = SCOPES.filter((scope) => !NOT_IN_CHAT.has(scope));
+
 /** What a role can be bound to inside a workspace, besides the workspace itself and its contexts. */
 export const THING_KINDS = ['skill', 'tool', 'command', 'model', 'mailbox'] as const;
 export type ThingKind = (typeof THING_KINDS)[number];

@@ -1,12 +1,13 @@
+import type { IncomingMessage } from 'node:http';
 import { narrow } from '../../domain/authorize.ts';
-import type { UserPrincipal } from '../../domain/principal.ts';
+import { SCOPES, type Scope, type UserPrincipal, type UserVia } from '../../domain/principal.ts';
 import { AppError } from '../../domain/error.ts';
 import { parseId } from '../../domain/id.ts';
 import { findKeyByPrefix, touchKey, type ApiKey } from '../../infra/db/queries/key.ts';
-import { findLiveUser } from '../../infra/db/queries/principal.ts';
+import { findLiveUser, type LiveUser } from '../../infra/db/queries/principal.ts';
 import { equalText, sha256Hex } from '../../infra/digest.ts';
 import type { ApiDeps } from '../deps.ts';
-import { findCookieKey } from './panel-session.ts';
+import { findCookieKey, isForeignPage } from './panel-session.ts';
 
 /** `rk_<prefix>_<secret>`: the prefix finds the row, the hash of the whole decides. */
 const API_KEY = /^rk_([0-9A-Za-z]{4,32})_[0-9A-Za-z_-]{16,128}$/;
@@ -14,6 +15,9 @@ const BEARER = /^Bearer ([\x21-\x7e]{1,256})$/i;
 
 /** Compared against where there is no row, so that an unknown prefix costs what a wrong secret costs. */
 const NO_HASH = '0'.repeat(64);
+
+/** A JWT: three parts, far below what a header may be. No key of ours looks like it. */
+const TOKEN = /^Bearer ((?:[A-Za-z0-9_-]{1,8192}\.){2}[A-Za-z0-9_-]{0,8192})$/i;
 
 /** `last_used_at` is for people; a write per request would cost more than the request. */
 const TOUCH_EVERY_MS = 60_000;
@@ -26,14 +30,49 @@ function unauthenticated(): AppError {
   );
 }
 
-/** Who calls: by a header where there is one, else by the cookie of a panel's session. Throws `unauthenticated`. */
+type AuthDeps = Pick<ApiDeps, 'db' | 'clock' | 'oidc' | 'certificates'>;
+
+/** A request, and the connection that it came on where it came on one. */
+export interface Asked {
+  readonly request: Pick<Request, 'method' | 'headers'>;
+  readonly incoming?: IncomingMessage | undefined;
+}
+
+/**
+ * Who calls: by a header where there is one (a key of ours, or the token of a sign-in), else by the certificate of the
+ * connection, else by the cookie of a panel's session. What is shown and not good is refused: nothing else is tried
+ * in its place. Throws `unauthenticated`.
+ */
 export async function authenticateRequest(
-  deps: Pick<ApiDeps, 'db' | 'clock'>,
-  request: Pick<Request, 'method' | 'headers'>,
+  deps: AuthDeps,
+  { request, incoming }: Asked,
 ): Promise<UserPrincipal> {
   const header = request.headers.get('authorization');
-  const key = header === null ? await findCookieKey(deps, request) : null;
+  if (header !== null) {
+    const token = deps.oidc === undefined ? undefined : TOKEN.exec(header)?.[1];
+    if (token === undefined) return authenticate(deps, header);
+    return (await deps.oidc?.authenticate(token)) ?? refuse();
+  }
+  // A browser sends a certificate by itself, as it does a cookie: another page's request is not its owner's.
+  if (incoming !== undefined && deps.certificates !== undefined && !isForeignPage(request)) {
+    const user = await deps.certificates.authenticate(incoming);
+    if (user !== null) return user;
+  }
+  const key = await findCookieKey(deps, request);
   return key === null ? authenticate(deps, header) : callerOf(deps, key);
+}
+
+function refuse(): never {
+  throw unauthenticated();
+}
+
+/** A person who was recognised by something else than a key, with the roles that he has now. */
+export function principalOfUser(
+  { id, name, bindings }: LiveUser,
+  via: Exclude<UserVia, 'api_key'>,
+  scopes: readonly Scope[] = SCOPES,
+): UserPrincipal {
+  return { kind: 'user', via, id, userId: id, keyId: null, name, bindings, scopes };
 }
 
 /** Who calls, by the key of the `Authorization` header. Throws `unauthenticated`. */

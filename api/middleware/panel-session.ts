@@ -72,6 +72,13 @@ export function isOwnOrigin(headers: Headers): boolean {
   return new URL(origin).host === host.toLowerCase();
 }
 
+/** Whether a browser says that another site's page made this request. Programs say nothing of the kind. */
+export function isForeignPage({ headers }: Pick<Request, 'headers'>): boolean {
+  const site = headers.get('sec-fetch-site');
+  if (site !== null && site !== 'same-origin' && site !== 'none') return true;
+  return headers.has('origin') && !isOwnOrigin(headers);
+}
+
 /**
  * The key behind a panel's cookie; null where there is none, or where another page could have sent it. The cookie is
  * `SameSite=Strict`, but a site is all ports of a machine, so what changes something, or opens a socket, must besides

@@ -9,7 +9,6 @@ import { plainDialect, relayEvents } from '../compat/socket.ts';
 import type { ApiDeps } from '../deps.ts';
 import { HttpError } from '../errors.ts';
 import { hostOfAgent } from '../agent-host.ts';
-import { authenticateRequest } from '../middleware/auth.ts';
 import { route, ShapeError, type Caller } from '../route.ts';
 import { requireAt } from '../target.ts';
 import { CLOSE_CODES, reasonOf, relayTerminal } from '../terminal.ts';
@@ -28,12 +27,12 @@ export const compatSocketRoutes = [
       'WebSocket: events as `{event, data, timestamp}`; takes `{type: "send", agentId, message}`.',
     query: z.object({ agentId: z.string().max(64).optional() }),
     response: UPGRADED,
-    handler: async ({ caller, query, request, requestId, accept }, deps) => {
+    handler: async ({ caller, query, request, requestId, accept, lookAgain }, deps) => {
       const place = await placeOf(deps, { caller, agentId: query.agentId, request });
-      const checkCaller = () => authenticateRequest(deps, request);
+      const checkCaller = async () => requireAt(await lookAgain(), 'compatSocket', place);
       // Asked again each time: what was revoked a moment ago types nothing more.
       const onMessage = async (message: unknown) =>
-        obey(deps, { who: await checkCaller(), message, requestId });
+        obey(deps, { who: await lookAgain(), message, requestId });
       const call = { ...place, caller, checkCaller, onMessage };
       return upgraded(accept)((socket) => relayEvents(deps, call, socket));
     },
@@ -50,10 +49,10 @@ export const compatSocketRoutes = [
       threadId: z.string().max(64).optional(),
     }),
     response: UPGRADED,
-    handler: async ({ caller, query, request, accept }, deps) => {
+    handler: async ({ caller, query, request, accept, lookAgain }, deps) => {
       const agentId = query.agentId ?? query.threadId;
       const place = await placeOf(deps, { caller, agentId, request });
-      const checkCaller = () => authenticateRequest(deps, request);
+      const checkCaller = async () => requireAt(await lookAgain(), 'compatEvents', place);
       const call = { ...place, caller, checkCaller, onMessage: null };
       return upgraded(accept)((socket) => relayEvents(deps, call, socket));
     },
@@ -68,12 +67,13 @@ export const compatSocketRoutes = [
     target: null,
     params: z.strictObject({ agent: z.string().max(64) }),
     response: UPGRADED,
-    handler: async ({ params, caller, request, accept }, deps) => {
+    handler: async ({ params, caller, lookAgain, accept }, deps) => {
       const take = upgraded(accept);
       try {
-        const { agentId } = await agentIn(deps, caller, params.agent);
+        const { agentId, workspaceId } = await agentIn(deps, caller, params.agent);
         const host = await hostOfAgent(deps, agentId);
-        const checkCaller = () => authenticateRequest(deps, request);
+        const checkCaller = async () =>
+          requireAt(await lookAgain(), 'compatTerminal', { workspaceId });
         const options = { mode: 'view', principal: caller.id } as const;
         const call = { agentId, caller, host, options, checkCaller, dialect: plainDialect() };
         return take((socket) => relayTerminal(deps, call, socket));

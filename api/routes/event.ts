@@ -6,7 +6,6 @@ import { eventRange, readEvents } from '../../infra/db/queries/event.ts';
 import { decodeCursor, pageFrom } from '../cursor.ts';
 import { HttpError } from '../errors.ts';
 import { eventStream } from '../event-stream.ts';
-import { authenticateRequest } from '../middleware/auth.ts';
 import { listOf } from '../query.ts';
 import { route } from '../route.ts';
 import { eventView } from '../view.ts';
@@ -58,7 +57,7 @@ export const eventRoutes = [
         'Server-sent events: `id` is the number, `event` the type, `data` an Event. Without a ' +
         'position the stream begins with what happens next. A slow reader is closed.',
     },
-    handler: async ({ workspaceId, query, request, hangUp }, deps) => {
+    handler: async ({ workspaceId, query, request, hangUp, lookAgain }, deps) => {
       const id = workspaceId ?? '';
       const position = request.headers.get('last-event-id') ?? query.after;
       const after = await startOf(deps.db, { workspaceId: id, position });
@@ -66,7 +65,7 @@ export const eventRoutes = [
         workspaceId: id,
         after,
         ...(query.types === undefined ? {} : { types: query.types }),
-        checkCaller: () => authenticateRequest(deps, request),
+        checkCaller: lookAgain,
         hangUp,
       });
       return new Response(stream, {

@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import { AppError } from '../../domain/error.ts';
 import { wholeNumber } from '../../domain/schema/text.ts';
-import { TERMINAL_MODES } from '../../infra/host/contract.ts';
+import { TERMINAL_MODES, type TerminalMode } from '../../infra/host/contract.ts';
 import { hostOfAgent } from '../agent-host.ts';
 import { HttpError } from '../errors.ts';
-import { authenticateRequest } from '../middleware/auth.ts';
-import { route } from '../route.ts';
+import { route, type Caller } from '../route.ts';
 import { mayType, relayTerminal } from '../terminal.ts';
 import { ByAgent } from './agent.ts';
 
@@ -24,14 +23,9 @@ export const terminalRoutes = [
       rows: wholeNumber({ min: 1, max: 1_000 }).optional(),
     }),
     response: { status: 101, media: '', description: 'Switches to WebSocket; see docs/api.md.' },
-    handler: async ({ params, query, caller, request, accept }, deps) => {
+    handler: async ({ params, query, caller, lookAgain, accept }, deps) => {
       const { mode, cols, rows } = query;
-      if (mode === 'type' && !mayType(caller)) {
-        throw new AppError(
-          'policy_denied',
-          'Typing needs the role operator and the scope terminal:write.',
-        );
-      }
+      requireTyping(mode, caller);
       const host = await hostOfAgent(deps, params.agent);
       if (accept === null) {
         throw new HttpError('invalid_input', 'This address speaks WebSocket: ask for an upgrade.', {
@@ -45,9 +39,17 @@ export const terminalRoutes = [
         ...(cols === undefined ? {} : { cols }),
         ...(rows === undefined ? {} : { rows }),
       };
-      const checkCaller = () => authenticateRequest(deps, request);
+      const checkCaller = async () => requireTyping(mode, await lookAgain());
       const call = { agentId: params.agent, caller, host, options, checkCaller };
       return accept((socket) => relayTerminal(deps, call, socket));
     },
   }),
 ];
+
+function requireTyping(mode: TerminalMode, caller: Caller): void {
+  if (mode !== 'type' || mayType(caller)) return;
+  throw new AppError(
+    'policy_denied',
+    'Typing needs the role operator and the scope terminal:write.',
+  );
+}
