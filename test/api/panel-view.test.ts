@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { columnChart } from '../../api/panel/chart.ts';
 import { editsIn } from '../../api/panel/edits.ts';
@@ -5,6 +7,7 @@ import { html, line, textOf, verbatim } from '../../api/panel/markup.ts';
 import { payloadView } from '../../api/panel/payload.ts';
 import { safeNext } from '../../api/panel/respond.ts';
 import { dollars, duration, shortCount } from '../../api/panel/words.ts';
+import { EVENT_TYPES } from '../../domain/event.ts';
 
 describe('text of others', () => {
   test.each([
@@ -138,4 +141,12 @@ test.each([
   ['/panel/x\ny', '/'],
 ])('after signing in, %j leads to %j', (next, expected) => {
   expect(safeNext(next)).toBe(expected);
+});
+
+test('the page listens to kinds of events that there are', async () => {
+  const path = join(import.meta.dirname, '..', '..', 'api', 'panel', 'public', 'live.js');
+  const list = /const TYPES = \[([^\]]+)\]/.exec(await readFile(path, 'utf8'))?.[1] ?? '';
+  const types = [...list.matchAll(/'([^']+)'/g)].map(([, type]) => type);
+  expect(types.length).toBeGreaterThan(20);
+  expect(types.filter((type) => !EVENT_TYPES.some((known) => known === type))).toEqual([]);
 });
