@@ -26,6 +26,8 @@ export interface UpdateSink {
   /** How far a channel was read, for networks that do not repeat what was missed. */
   cursor(name: string): Promise<string | null>;
   advance(name: string, position: string): Promise<void>;
+  /** A chat goes on under another number, as a Telegram group that became a supergroup. Resolves when that is stored. */
+  moved(fromChatId: string, toChatId: string): Promise<void>;
   changed(state: ConnectorState, detail: string): void;
 }
 
@@ -38,15 +40,26 @@ export class ConnectorError extends Error {
   override readonly name = 'ConnectorError';
   readonly kind: 'retry' | 'rejected' | 'uncertain';
   readonly retryAfterMs: number | null;
+  /** Who has to wait: the chat that was written to, or everything that this bot says. */
+  readonly scope: 'chat' | 'all';
+  /** The number under which the chat goes on: the same is to be sent there. */
+  readonly movedTo: string | null;
 
   constructor(
     kind: ConnectorError['kind'],
     message: string,
-    options: { readonly retryAfterMs?: number; readonly cause?: unknown } = {},
+    options: {
+      readonly retryAfterMs?: number;
+      readonly scope?: 'chat' | 'all';
+      readonly movedTo?: string;
+      readonly cause?: unknown;
+    } = {},
   ) {
     super(message, { cause: options.cause });
     this.kind = kind;
     this.retryAfterMs = options.retryAfterMs ?? null;
+    this.scope = options.scope ?? 'chat';
+    this.movedTo = options.movedTo ?? null;
   }
 }
 
@@ -56,7 +69,10 @@ export interface Connector {
   readonly capabilities: ConnectorCapabilities;
   /** Who we are there. Throws `rejected` where the secret is not taken. */
   identify(): Promise<{ readonly botId: string; readonly botName: string }>;
-  /** Reads until `signal` fires; throws what makes it worth beginning anew. */
+  /**
+   * Reads until `signal` fires; throws what makes it worth beginning anew, and `rejected` where only another secret
+   * helps. Tells `connected` by itself, and `conflict` while somebody else reads for the same bot.
+   */
   listen(sink: UpdateSink, signal: AbortSignal): Promise<void>;
   /** `key` is the same for each try of the same post. Throws `ConnectorError`. */
   send(key: string, post: ChatPost): Promise<SentMessage>;
