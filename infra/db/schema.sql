@@ -89,6 +89,20 @@ approval.expires_at timestamp with time zone
 approval.decided_at timestamp with time zone
 approval.delivery jsonb
 approval.context_id text
+approval_card.approval_id text not null
+approval_card.connector_id text not null
+approval_card.place text not null
+approval_card.workspace_id text not null
+approval_card.chat_id text not null
+approval_card.thread_id text
+approval_card.user_id text
+approval_card.digest text not null
+approval_card.nonce_hash text not null
+approval_card.revision integer not null default 1
+approval_card.pressed_by text
+approval_card.press_key text
+approval_card.created_at timestamp with time zone not null default now()
+approval_card.closed_at timestamp with time zone
 approval_request.approval_id text not null
 approval_request.workspace_id text not null
 approval_request.agent_id text not null
@@ -122,6 +136,12 @@ chat_message.user_id text
 chat_message.text text not null
 chat_message.at timestamp with time zone not null
 chat_message.edited_at timestamp with time zone
+chat_spawn.request_id text not null
+chat_spawn.workspace_id text not null
+chat_spawn.connector_id text not null
+chat_spawn.chat_id text not null
+chat_spawn.thread_id text
+chat_spawn.created_at timestamp with time zone not null default now()
 chat_update.connector_id text not null
 chat_update.key text not null
 chat_update.seq bigint not null identity
@@ -158,6 +178,7 @@ connector.state_detail text not null default ''::text
 connector.state_since timestamp with time zone not null default now()
 connector.bot_id text
 connector.bot_name text
+connector.webhook_secret bytea
 connector_cursor.connector_id text not null
 connector_cursor.name text not null
 connector_cursor.position text not null
@@ -192,6 +213,10 @@ definition_version.digest text not null
 definition_version.note text
 definition_version.created_by text not null
 definition_version.created_at timestamp with time zone not null default now()
+direct_chat.connector_id text not null
+direct_chat.subject text not null
+direct_chat.chat_id text not null
+direct_chat.wants_approvals boolean not null default false
 document.id text not null
 document.seq bigint not null identity
 document.workspace_id text not null
@@ -372,6 +397,10 @@ pairing.expires_at timestamp with time zone not null
 pairing.user_id text
 pairing.decided_by text
 pairing.decided_at timestamp with time zone
+pairing_guard.who text not null
+pairing_guard.failures integer not null
+pairing_guard.since timestamp with time zone not null
+pairing_guard.locked_until timestamp with time zone
 panel_link.token_hash text not null
 panel_link.key_id text not null
 panel_link.created_at timestamp with time zone not null default now()
@@ -559,6 +588,11 @@ approval_quorum_check: CHECK ((quorum > 0))
 approval_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id)
 approval_asker_kind_check: CHECK ((asker_kind = ANY (ARRAY['agent'::text, 'system'::text])))
 approval_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
+approval_card_pkey: PRIMARY KEY (approval_id, connector_id, place)
+approval_card_user_id_fkey: FOREIGN KEY (user_id) REFERENCES user_account(id)
+approval_card_approval_id_fkey: FOREIGN KEY (approval_id) REFERENCES approval(id) ON DELETE CASCADE
+approval_card_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
+approval_card_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 approval_request_pkey: PRIMARY KEY (approval_id)
 approval_request_kind_check: CHECK ((kind = ANY (ARRAY['request'::text, 'grant'::text])))
 approval_request_agent_id_fkey: FOREIGN KEY (agent_id) REFERENCES agent(id)
@@ -573,6 +607,9 @@ chat_message_direction_check: CHECK ((direction = ANY (ARRAY['in'::text, 'out'::
 chat_message_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
 chat_message_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 chat_message_connector_id_context_id_external_id_key: UNIQUE (connector_id, context_id, external_id)
+chat_spawn_pkey: PRIMARY KEY (request_id)
+chat_spawn_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
+chat_spawn_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 chat_update_pkey: PRIMARY KEY (connector_id, key)
 chat_update_seq_key: UNIQUE (seq)
 chat_update_state_check: CHECK ((state = ANY (ARRAY['received'::text, 'handled'::text, 'failed'::text])))
@@ -582,7 +619,6 @@ checkpoint_agent_id_fkey: FOREIGN KEY (agent_id) REFERENCES agent(id)
 connector_pkey: PRIMARY KEY (id)
 connector_check: CHECK (((secret_ref IS NULL) OR (sealed_secret IS NULL)))
 connector_seq_key: UNIQUE (seq)
-connector_name_key: UNIQUE (name)
 connector_network_check: CHECK ((network = ANY (ARRAY['telegram'::text, 'discord'::text])))
 connector_cursor_pkey: PRIMARY KEY (connector_id, name)
 connector_cursor_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
@@ -598,6 +634,8 @@ definition_pkey: PRIMARY KEY (id)
 definition_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 definition_version_pkey: PRIMARY KEY (definition_id, version)
 definition_version_definition_id_fkey: FOREIGN KEY (definition_id) REFERENCES definition(id)
+direct_chat_pkey: PRIMARY KEY (connector_id, subject)
+direct_chat_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
 document_pkey: PRIMARY KEY (id)
 document_seq_key: UNIQUE (seq)
 document_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
@@ -649,6 +687,7 @@ pairing_seq_key: UNIQUE (seq)
 pairing_state_check: CHECK ((state = ANY (ARRAY['pending'::text, 'shown'::text, 'linked'::text, 'refused'::text, 'expired'::text])))
 pairing_user_id_fkey: FOREIGN KEY (user_id) REFERENCES user_account(id)
 pairing_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
+pairing_guard_pkey: PRIMARY KEY (who)
 panel_link_pkey: PRIMARY KEY (token_hash)
 panel_link_key_id_fkey: FOREIGN KEY (key_id) REFERENCES api_key(id)
 panel_session_pkey: PRIMARY KEY (token_hash)
@@ -727,6 +766,7 @@ CREATE UNIQUE INDEX approval_code ON public.approval USING btree (code) WHERE (s
 CREATE INDEX approval_list ON public.approval USING btree (workspace_id, seq)
 CREATE UNIQUE INDEX approval_pkey ON public.approval USING btree (id)
 CREATE INDEX approval_asker ON public.approval USING btree (asker_id) WHERE (state = 'open'::text)
+CREATE UNIQUE INDEX approval_card_pkey ON public.approval_card USING btree (approval_id, connector_id, place)
 CREATE UNIQUE INDEX approval_request_pkey ON public.approval_request USING btree (approval_id)
 CREATE INDEX approval_request_agent ON public.approval_request USING btree (agent_id)
 CREATE UNIQUE INDEX audit_pkey ON public.audit USING btree (workspace_id, seq)
@@ -736,14 +776,17 @@ CREATE UNIQUE INDEX chat_message_pkey ON public.chat_message USING btree (id)
 CREATE INDEX chat_message_context ON public.chat_message USING btree (context_id, seq)
 CREATE UNIQUE INDEX chat_message_seq_key ON public.chat_message USING btree (seq)
 CREATE UNIQUE INDEX chat_message_connector_id_context_id_external_id_key ON public.chat_message USING btree (connector_id, context_id, external_id)
+CREATE UNIQUE INDEX chat_spawn_pkey ON public.chat_spawn USING btree (request_id)
+CREATE INDEX chat_spawn_created_at ON public.chat_spawn USING btree (created_at)
 CREATE UNIQUE INDEX chat_update_pkey ON public.chat_update USING btree (connector_id, key)
 CREATE INDEX chat_update_purge ON public.chat_update USING btree (handled_at) WHERE (state <> 'received'::text)
 CREATE INDEX chat_update_queue ON public.chat_update USING btree (connector_id, place, seq) WHERE (state = 'received'::text)
+CREATE INDEX chat_update_failed ON public.chat_update USING btree (connector_id, seq) WHERE (state = 'failed'::text)
 CREATE UNIQUE INDEX chat_update_seq_key ON public.chat_update USING btree (seq)
 CREATE UNIQUE INDEX checkpoint_pkey ON public.checkpoint USING btree (agent_id, epoch, turn)
+CREATE UNIQUE INDEX connector_name ON public.connector USING btree (name) WHERE (removed_at IS NULL)
 CREATE UNIQUE INDEX connector_pkey ON public.connector USING btree (id)
 CREATE UNIQUE INDEX connector_seq_key ON public.connector USING btree (seq)
-CREATE UNIQUE INDEX connector_name_key ON public.connector USING btree (name)
 CREATE UNIQUE INDEX connector_cursor_pkey ON public.connector_cursor USING btree (connector_id, name)
 CREATE UNIQUE INDEX context_hub ON public.context USING btree (workspace_id, connector_id) WHERE ((archived_at IS NULL) AND (kind = 'admin_hub'::text))
 CREATE UNIQUE INDEX context_chat ON public.context USING btree (connector_id, chat_id, COALESCE(thread_id, ''::text)) WHERE ((archived_at IS NULL) AND (connector_id IS NOT NULL))
@@ -755,6 +798,7 @@ CREATE INDEX definition_list ON public.definition USING btree (workspace_id, seq
 CREATE UNIQUE INDEX definition_pkey ON public.definition USING btree (id)
 CREATE UNIQUE INDEX definition_slug ON public.definition USING btree (workspace_id, slug) WHERE (archived_at IS NULL)
 CREATE UNIQUE INDEX definition_version_pkey ON public.definition_version USING btree (definition_id, version)
+CREATE UNIQUE INDEX direct_chat_pkey ON public.direct_chat USING btree (connector_id, subject)
 CREATE UNIQUE INDEX document_pkey ON public.document USING btree (id)
 CREATE UNIQUE INDEX document_seq_key ON public.document USING btree (seq)
 CREATE UNIQUE INDEX document_workspace_id_path_key ON public.document USING btree (workspace_id, path)
@@ -794,15 +838,18 @@ CREATE UNIQUE INDEX pairing_pkey ON public.pairing USING btree (id)
 CREATE UNIQUE INDEX pairing_token ON public.pairing USING btree (token_hash)
 CREATE UNIQUE INDEX pairing_seq_key ON public.pairing USING btree (seq)
 CREATE INDEX pairing_subject ON public.pairing USING btree (connector_id, subject)
+CREATE UNIQUE INDEX pairing_guard_pkey ON public.pairing_guard USING btree (who)
 CREATE UNIQUE INDEX panel_link_pkey ON public.panel_link USING btree (token_hash)
 CREATE INDEX panel_link_expires_at ON public.panel_link USING btree (expires_at)
 CREATE UNIQUE INDEX panel_session_pkey ON public.panel_session USING btree (token_hash)
 CREATE INDEX panel_session_expires_at ON public.panel_session USING btree (expires_at)
 CREATE UNIQUE INDEX post_pkey ON public.post USING btree (id)
+CREATE INDEX post_edits ON public.post USING btree (edits_key) WHERE (edits_key IS NOT NULL)
 CREATE INDEX post_purge ON public.post USING btree (created_at)
 CREATE INDEX post_queue ON public.post USING btree (connector_id, place, seq) WHERE (state = ANY (ARRAY['queued'::text, 'sending'::text]))
 CREATE UNIQUE INDEX post_key_key ON public.post USING btree (key)
 CREATE UNIQUE INDEX post_seq_key ON public.post USING btree (seq)
+CREATE INDEX post_attention ON public.post USING btree (connector_id, seq) WHERE (state = ANY (ARRAY['uncertain'::text, 'failed'::text]))
 CREATE UNIQUE INDEX prompt_pkey ON public.prompt USING btree (id)
 CREATE INDEX prompt_agent ON public.prompt USING btree (agent_id, epoch) WHERE (closed_at IS NULL)
 CREATE UNIQUE INDEX role_binding_once ON public.role_binding USING btree (user_id, role, place, COALESCE(workspace_id, ''::text), COALESCE(context_id, ''::text), COALESCE(thing, ''::text)) WHERE (revoked_at IS NULL)

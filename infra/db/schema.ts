@@ -16,6 +16,7 @@ import type {
 } from './column.ts';
 import type { AgentKeyTables } from './tables/agent-key.ts';
 import type { ChatTables } from './tables/chat.ts';
+import type { ChatSurfaceTables } from './tables/chat-surface.ts';
 import type { CheckpointTables } from './tables/checkpoint.ts';
 import type { PanelTables } from './tables/panel.ts';
 import type { PeopleTables } from './tables/people.ts';
@@ -26,6 +27,7 @@ import type { DocumentTables } from './tables/document.ts';
 import type { GrantTables } from './tables/grant.ts';
 import type { LimitTables } from './tables/limit.ts';
 import type { MemoryTables } from './tables/memory.ts';
+import type { StandingApprovalTables } from './tables/standing-approval.ts';
 import type { MessageTables } from './tables/message.ts';
 import type { ModelCallTables } from './tables/model-call.ts';
 
@@ -92,7 +94,16 @@ export interface ApiKeyTable {
   user_id: Nullable<string>;
 }
 
-export const SPAWN_STATES = ['requested', 'running', 'finished', 'cancelled', 'failed'] as const;
+/** `asked`: people decide whether it may start; `refused`: they did not let it. */
+export const SPAWN_STATES = [
+  'asked',
+  'refused',
+  'requested',
+  'running',
+  'finished',
+  'cancelled',
+  'failed',
+] as const;
 export type SpawnState = (typeof SPAWN_STATES)[number];
 
 export interface SpawnTable {
@@ -109,6 +120,8 @@ export interface SpawnTable {
   state: Generated<SpawnState>;
   /** Where it was asked for. */
   context_id: Nullable<string>;
+  /** Of the approval that it waits or has waited for. */
+  approval_id: Nullable<string>;
 }
 
 export interface AgentTable {
@@ -240,6 +253,14 @@ export interface ApprovalTable {
   delivery: NullableJson;
   /** Of the agent that asks: who has a role in that context only may decide it. */
   context_id: Nullable<string>;
+  /** Who decides it, as the table of risks said when it was asked. */
+  role: Nullable<Role>;
+  /** What the gate answered: `GateNote`. */
+  gate: NullableJson;
+  /** What may be approved for ever, canonical text; null where it may not. */
+  template: Nullable<string>;
+  /** Whom it is sent to; part of what is approved for ever. */
+  recipients: Generated<string[]>;
 }
 
 export interface VoteTable {
@@ -253,6 +274,8 @@ export interface VoteTable {
   at: Time;
   note: Nullable<string>;
   mac: string;
+  /** What this vote also approves for ever. */
+  standing_id: Nullable<string>;
 }
 
 export const INPUT_STATES = ['queued', 'delivered', 'refused', 'stale'] as const;
@@ -317,6 +340,7 @@ export interface Database
     FirstTables,
     AgentKeyTables,
     ChatTables,
+    ChatSurfaceTables,
     CheckpointTables,
     DefinitionTables,
     DocumentTables,
@@ -328,6 +352,7 @@ export interface Database
     ModelCallTables,
     PanelTables,
     PeopleTables,
+    StandingApprovalTables,
     WebhookTables {}
 
 interface FirstTables {
