@@ -40,8 +40,6 @@ const GATHER_MS = 200;
 const PAGE_EVERY_MS = 1_000;
 /** The list of agents may be long. */
 const LIST_EVERY_MS = 2_000;
-/** A change that was missed, whatever the reason, is on the page after this. */
-const LOOK_AGAIN_MS = 10_000;
 /** So many cards one by one; more of them are the page again. */
 const CARDS_MAX = 12;
 
@@ -228,10 +226,6 @@ document.addEventListener('visibilitychange', () => {
   if (document.hidden) disconnect();
   else if (source === null) connect();
 });
-setInterval(() => {
-  if (document.hidden || live !== 'agents') return;
-  updatePage().catch(() => undefined);
-}, LOOK_AGAIN_MS);
 document.addEventListener('panel:changed', () => {
   dirty.add('approvals');
   if (live === 'page') updatePage().catch(() => undefined);
