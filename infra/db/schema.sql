@@ -89,6 +89,10 @@ approval.expires_at timestamp with time zone
 approval.decided_at timestamp with time zone
 approval.delivery jsonb
 approval.context_id text
+approval.role text
+approval.gate jsonb
+approval.template text
+approval.recipients text[] not null default '{}'::text[]
 approval_card.approval_id text not null
 approval_card.connector_id text not null
 approval_card.place text not null
@@ -105,13 +109,18 @@ approval_card.created_at timestamp with time zone not null default now()
 approval_card.closed_at timestamp with time zone
 approval_request.approval_id text not null
 approval_request.workspace_id text not null
-approval_request.agent_id text not null
+approval_request.agent_id text
 approval_request.kind text not null
 approval_request.title text not null
 approval_request.payload text not null
 approval_request.risk text not null
 approval_request.grants text[] not null
 approval_request.created_at timestamp with time zone not null default now()
+approval_request.requested_by text
+approval_request.context_id text
+approval_request.gate jsonb
+approval_request.template text
+approval_request.recipients text[] not null default '{}'::text[]
 audit.workspace_id text not null
 audit.seq bigint not null
 audit.key text not null
@@ -478,6 +487,24 @@ spawn.created_by text not null
 spawn.created_at timestamp with time zone not null default now()
 spawn.state text not null default 'requested'::text
 spawn.context_id text
+spawn.approval_id text
+standing_approval.id text not null
+standing_approval.seq bigint not null identity
+standing_approval.workspace_id text not null
+standing_approval.approval_id text not null
+standing_approval.title text not null
+standing_approval.template text not null
+standing_approval.template_hash text not null
+standing_approval.recipients text[] not null default '{}'::text[]
+standing_approval.risk text not null
+standing_approval.created_by text not null
+standing_approval.created_at timestamp with time zone not null default now()
+standing_approval.expires_at timestamp with time zone not null
+standing_approval.activated_at timestamp with time zone
+standing_approval.revoked_at timestamp with time zone
+standing_approval.revoked_by text
+standing_approval.uses integer not null default 0
+standing_approval.last_used_at timestamp with time zone
 usage.workspace_id text not null
 usage.agent_id text not null
 usage.day date not null
@@ -501,6 +528,7 @@ vote.nonce text not null
 vote.at timestamp with time zone not null
 vote.note text
 vote.mac text not null
+vote.standing_id text
 webhook.id text not null
 webhook.seq bigint not null identity
 webhook.workspace_id text not null
@@ -583,6 +611,7 @@ api_key_user_id_fkey: FOREIGN KEY (user_id) REFERENCES user_account(id)
 api_key_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 approval_pkey: PRIMARY KEY (id)
 approval_risk_check: CHECK ((risk = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text])))
+approval_role_check: CHECK ((role = ANY (ARRAY['overlord'::text, 'admin'::text, 'operator'::text])))
 approval_state_check: CHECK ((state = ANY (ARRAY['open'::text, 'granted'::text, 'refused'::text, 'expired'::text, 'voided'::text])))
 approval_quorum_check: CHECK ((quorum > 0))
 approval_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id)
@@ -594,8 +623,11 @@ approval_card_approval_id_fkey: FOREIGN KEY (approval_id) REFERENCES approval(id
 approval_card_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
 approval_card_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 approval_request_pkey: PRIMARY KEY (approval_id)
-approval_request_kind_check: CHECK ((kind = ANY (ARRAY['request'::text, 'grant'::text])))
+approval_request_check: CHECK (((kind = 'spawn'::text) = (agent_id IS NULL)))
+approval_request_check1: CHECK (((agent_id IS NULL) = (requested_by IS NOT NULL)))
+approval_request_kind_check: CHECK ((kind = ANY (ARRAY['request'::text, 'grant'::text, 'post'::text, 'spawn'::text])))
 approval_request_agent_id_fkey: FOREIGN KEY (agent_id) REFERENCES agent(id)
+approval_request_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id)
 approval_request_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 audit_pkey: PRIMARY KEY (workspace_id, seq)
 audit_workspace_id_key_key: UNIQUE (workspace_id, key)
@@ -717,11 +749,17 @@ slot_pool_fkey: FOREIGN KEY (pool) REFERENCES slot_pool(pool)
 slot_state_check: CHECK ((state = ANY (ARRAY['queued'::text, 'granted'::text, 'released'::text])))
 slot_pool_pkey: PRIMARY KEY (pool)
 spawn_pkey: PRIMARY KEY (id)
+spawn_check: CHECK (((state <> 'asked'::text) OR (approval_id IS NOT NULL)))
 spawn_count_check: CHECK ((count > 0))
-spawn_state_check: CHECK ((state = ANY (ARRAY['requested'::text, 'running'::text, 'finished'::text, 'cancelled'::text, 'failed'::text])))
+spawn_state_check: CHECK ((state = ANY (ARRAY['asked'::text, 'refused'::text, 'requested'::text, 'running'::text, 'finished'::text, 'cancelled'::text, 'failed'::text])))
 spawn_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id)
 spawn_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 spawn_workspace_id_request_id_key: UNIQUE (workspace_id, request_id)
+standing_approval_pkey: PRIMARY KEY (id)
+standing_approval_seq_key: UNIQUE (seq)
+standing_approval_risk_check: CHECK ((risk = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text])))
+standing_approval_approval_id_fkey: FOREIGN KEY (approval_id) REFERENCES approval(id)
+standing_approval_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 usage_pkey: PRIMARY KEY (workspace_id, key)
 user_account_pkey: PRIMARY KEY (id)
 user_account_seq_key: UNIQUE (seq)
@@ -861,7 +899,12 @@ CREATE UNIQUE INDEX slot_holder ON public.slot USING btree (pool, holder_id) WHE
 CREATE UNIQUE INDEX slot_pool_pkey ON public.slot_pool USING btree (pool)
 CREATE INDEX spawn_list ON public.spawn USING btree (workspace_id, seq)
 CREATE UNIQUE INDEX spawn_pkey ON public.spawn USING btree (id)
+CREATE INDEX spawn_asked ON public.spawn USING btree (approval_id) WHERE (state = 'asked'::text)
 CREATE UNIQUE INDEX spawn_workspace_id_request_id_key ON public.spawn USING btree (workspace_id, request_id)
+CREATE INDEX standing_approval_list ON public.standing_approval USING btree (workspace_id, seq)
+CREATE UNIQUE INDEX standing_approval_pkey ON public.standing_approval USING btree (id)
+CREATE INDEX standing_approval_match ON public.standing_approval USING btree (workspace_id, template_hash) WHERE ((activated_at IS NOT NULL) AND (revoked_at IS NULL))
+CREATE UNIQUE INDEX standing_approval_seq_key ON public.standing_approval USING btree (seq)
 CREATE INDEX usage_sum ON public.usage USING btree (workspace_id, day, kind) INCLUDE (quantity)
 CREATE UNIQUE INDEX usage_pkey ON public.usage USING btree (workspace_id, key)
 CREATE INDEX usage_agent ON public.usage USING btree (agent_id, kind) INCLUDE (quantity)

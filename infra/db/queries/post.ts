@@ -1,7 +1,15 @@
+import { sql } from 'kysely';
 import type { ChatPost } from '../../../domain/chat.ts';
 import { placeKey } from '../../../domain/chat.ts';
 import { makeId } from '../../../domain/id.ts';
+import { fromNow } from '../interval.ts';
 import type { Executor } from '../schema.ts';
+import { storableText } from '../storable.ts';
+import type { PostState } from '../tables/chat.ts';
+import { ringChat } from './chat-bell.ts';
+import { holds } from './connector.ts';
+import type { Lease } from './lease.ts';
+import type { Page } from './page.ts';
 
 /** What is to be said on a network, as a row of the outbox. */
 export interface NewPost {
@@ -20,7 +28,7 @@ export type SealText = (plain: string) => Buffer;
 
 /**
  * Puts a post into the outbox, in the caller's transaction: it is said if that commits, and once. Idempotent by the
- * key. The listener of its connector is woken by the event that the same transaction appends, or finds it by query.
+ * key. Whoever runs its connector is woken by the commit.
  */
 export async function enqueuePost(db: Executor, seal: SealText, entry: NewPost): Promise<void> {
   await db
@@ -37,4 +45,227 @@ export async function enqueuePost(db: Executor, seal: SealText, entry: NewPost):
     })
     .onConflict((conflict) => conflict.column('key').doNothing())
     .execute();
+  await ringChat(db, entry.connectorId);
+}
+
+/** Places whose first waiting post has its time, those that wait longest first. */
+export async function findDuePostPlaces(
+  db: Executor,
+  { connectorId, limit }: { readonly connectorId: string; readonly limit: number },
+): Promise<readonly string[]> {
+  const { rows } = await sql<{ place: string }>`
+    select place from (
+      select distinct on (place) place, seq, state, not_before from post
+      where connector_id = ${connectorId} and state in ('queued', 'sending') order by place, seq
+    ) as head
+    where state = 'queued' and (not_before is null or not_before <= now())
+    order by seq limit ${limit}
+  `.execute(db);
+  return rows.map(({ place }) => place);
+}
+
+/** A post that is to go out now. */
+export interface DuePost {
+  readonly id: string;
+  readonly workspaceId: string | null;
+  readonly key: string;
+  readonly kind: 'send' | 'edit';
+  readonly sealed: Buffer | null;
+  readonly attempts: number;
+  readonly createdAt: Date;
+  /** Of the post that it changes: how far that is, and its message. Null where there is no such post. */
+  readonly edits: { readonly state: PostState; readonly messageId: string | null } | null;
+}
+
+/** The first waiting post of a place; null where there is none, or where it is not its time yet. */
+export async function findNextPost(
+  db: Executor,
+  { connectorId, place }: { readonly connectorId: string; readonly place: string },
+): Promise<DuePost | null> {
+  const found = await db
+    .selectFrom('post as p')
+    .leftJoin('post as e', (join) =>
+      join.onRef('e.key', '=', 'p.edits_key').onRef('e.connector_id', '=', 'p.connector_id'),
+    )
+    .select([
+      'p.id',
+      'p.workspace_id as workspaceId',
+      'p.key',
+      'p.kind',
+      'p.sealed',
+      'p.attempts',
+      'p.created_at as createdAt',
+      'e.state as editsState',
+      'e.message_id as editsMessage',
+      sql<boolean>`p.state = 'queued' and coalesce(p.not_before <= now(), true)`.as('due'),
+    ])
+    .where('p.connector_id', '=', connectorId)
+    .where('p.place', '=', place)
+    .where('p.state', 'in', ['queued', 'sending'])
+    .orderBy('p.seq')
+    .limit(1)
+    .executeTakeFirst();
+  if (found?.due !== true) return null;
+  const { editsState, editsMessage, due: _due, ...post } = found;
+  const edits = editsState === null ? null : { state: editsState, messageId: editsMessage };
+  return { ...post, edits };
+}
+
+/**
+ * Notes that a post is about to be handed to the network. False where it must not be: somebody else speaks for the
+ * connector by now, or the post is not waiting any more.
+ */
+export async function beginPost(db: Executor, id: string, lease: Lease): Promise<boolean> {
+  const result = await db
+    .updateTable('post')
+    .set({ state: 'sending', attempts: sql<number>`attempts + 1` })
+    .where('id', '=', id)
+    .where('state', '=', 'queued')
+    .where(holds(lease))
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** What was said is not kept here any longer. False where the row says something else by now. */
+export async function recordSent(tx: Executor, id: string, messageId: string): Promise<boolean> {
+  const result = await tx
+    .updateTable('post')
+    .set({
+      state: 'sent',
+      sealed: null,
+      error: null,
+      not_before: null,
+      message_id: storableText(messageId),
+      sent_at: sql<Date>`now()`,
+    })
+    .where('id', '=', id)
+    // `uncertain`: another process gave it up while the network's answer was on its way.
+    .where('state', 'in', ['sending', 'uncertain'])
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** It goes out later, and what is behind it in its place waits with it. */
+export async function recordPostRetry(
+  db: Executor,
+  id: string,
+  { error, retryInMs }: { readonly error: string; readonly retryInMs: number },
+): Promise<void> {
+  await db
+    .updateTable('post')
+    .set({
+      state: 'queued',
+      error: storableText(error),
+      not_before: sql<Date>`${fromNow(retryInMs)}`,
+    })
+    .where('id', '=', id)
+    .where('state', 'in', ['queued', 'sending'])
+    .execute();
+}
+
+/** Not sent for good, or perhaps sent. Kept with its content, so that a person can send it again. */
+export async function recordUnsent(
+  tx: Executor,
+  id: string,
+  { state, error }: { readonly state: 'failed' | 'uncertain'; readonly error: string },
+): Promise<boolean> {
+  const result = await tx
+    .updateTable('post')
+    .set({ state, error: storableText(error) })
+    .where('id', '=', id)
+    .where('state', 'in', ['queued', 'sending'])
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Posts that somebody was handing to the network when his process ended. Only for whoever holds the lease now. */
+export async function findInterrupted(
+  db: Executor,
+  connectorId: string,
+): Promise<readonly Pick<DuePost, 'id' | 'workspaceId' | 'kind' | 'key'>[]> {
+  return db
+    .selectFrom('post')
+    .select(['id', 'workspace_id as workspaceId', 'kind', 'key'])
+    .where('connector_id', '=', connectorId)
+    .where('state', '=', 'sending')
+    .orderBy('seq')
+    .execute();
+}
+
+/** For a person to look at, without what was to be said. */
+export interface StoredPost {
+  readonly id: string;
+  readonly seq: number;
+  readonly connectorId: string;
+  readonly workspaceId: string | null;
+  readonly kind: 'send' | 'edit';
+  readonly place: string;
+  readonly state: PostState;
+  readonly attempts: number;
+  readonly error: string | null;
+  readonly createdAt: Date;
+  readonly sentAt: Date | null;
+}
+
+const POST_COLUMNS = [
+  'id',
+  'seq',
+  'connector_id as connectorId',
+  'workspace_id as workspaceId',
+  'kind',
+  'place',
+  'state',
+  'attempts',
+  'error',
+  'created_at as createdAt',
+  'sent_at as sentAt',
+] as const;
+
+export async function listPosts(
+  db: Executor,
+  query: Page & { readonly connectorId: string; readonly state?: PostState | undefined },
+): Promise<readonly StoredPost[]> {
+  let select = db
+    .selectFrom('post')
+    .select(POST_COLUMNS)
+    .where('connector_id', '=', query.connectorId)
+    .where('seq', '>', query.after)
+    .orderBy('seq')
+    .limit(query.limit);
+  if (query.state !== undefined) select = select.where('state', '=', query.state);
+  return select.execute();
+}
+
+export async function getPost(db: Executor, id: string): Promise<StoredPost | null> {
+  const found = await db
+    .selectFrom('post')
+    .select(POST_COLUMNS)
+    .where('id', '=', id)
+    .executeTakeFirst();
+  return found ?? null;
+}
+
+/**
+ * Has a post that is uncertain or failed go out once more, and with it the changes of its message that failed because
+ * there was none. False where it is neither, or where its content is gone.
+ */
+export async function resendPost(tx: Executor, id: string): Promise<boolean> {
+  const again = await tx
+    .updateTable('post')
+    .set({ state: 'queued', attempts: 0, not_before: null, error: null })
+    .where('id', '=', id)
+    .where('state', 'in', ['uncertain', 'failed'])
+    .where('sealed', 'is not', null)
+    .returning(['key', 'connector_id as connectorId'])
+    .executeTakeFirst();
+  if (again === undefined) return false;
+  await tx
+    .updateTable('post')
+    .set({ state: 'queued', attempts: 0, not_before: null, error: null })
+    .where('edits_key', '=', again.key)
+    .where('state', '=', 'failed')
+    .where('sealed', 'is not', null)
+    .execute();
+  await ringChat(tx, again.connectorId);
+  return true;
 }

@@ -11,6 +11,8 @@ export interface ConnectorTable {
   /** The bot's token: a reference, or sealed where an admin typed it. */
   secret_ref: Nullable<string>;
   sealed_secret: Nullable<Buffer>;
+  /** Sealed: what the network must show with what it pushes. Made anew with each new secret. */
+  webhook_secret: Nullable<Buffer>;
   /** Rises with every change, which a running connector then takes over. */
   revision: Generated<number>;
   enabled: Generated<boolean>;
