@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { rm, stat } from 'node:fs/promises';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +6,6 @@ import { AppError } from '../../domain/error.ts';
 import type { DeliveryOutcome, Fact, Isolation } from '../../domain/fact.ts';
 import type { AgentId } from '../../domain/id.ts';
 import type { Delivery, SessionSpec } from '../../domain/session.ts';
-import { adapters } from '../agents/registry.ts';
 import type { CheckpointLimits } from './checkpoint.ts';
 import { packCheckpoint } from './checkpoint-archive.ts';
 import type { Containment } from './containment.ts';
@@ -21,23 +19,19 @@ import type {
   StopOptions,
   StoppedSession,
 } from './contract.ts';
-import { openEgress } from './egress.ts';
 import type { Egress } from './egress.ts';
 import type { HostRecord } from './host-record.ts';
-import { serveHook } from './hooks.ts';
-import type { HookEndpoint } from './hooks.ts';
 import { sandboxOver } from './isolation.ts';
+import { createTurns } from './in-turn.ts';
 import type { FactJournal } from './journal.ts';
-import { makeDirs, prepareLaunch, sessionCommand, sessionEnv } from './launch.ts';
 import type { LaunchSettings } from './launch.ts';
 import { Lease } from './lease.ts';
+import { openSession } from './open-session.ts';
 import { openOutputLog } from './output-log.ts';
 import type { OutputLog } from './output-log.ts';
-import { createLiveMask } from './mask.ts';
 import { mustRun, restoreCheckpoint } from './restore.ts';
-import { Session } from './session.ts';
+import type { Session } from './session.ts';
 import { giveTask } from './task.ts';
-import { refusals, trimWarning } from './warnings.ts';
 
 export interface HostOptions {
   /** Journal, logs, sessions, checkpoints. One host at a time owns it. */
@@ -72,7 +66,7 @@ export class Host {
   readonly #ended = new Map<AgentId, StoppedSession>();
   readonly #logs = new Map<AgentId, OutputLog>();
   /** Starts and stops of one agent happen one after the other. */
-  readonly #turns = new Map<AgentId, Promise<unknown>>();
+  readonly #inTurn = createTurns<AgentId>();
   readonly #delivering = new Map<string, Promise<DeliveryOutcome>>();
   #egress: EgressTargets;
   #isDraining = false;
@@ -259,67 +253,24 @@ export class Host {
   }
 
   async #spawn(spec: SessionSpec): Promise<Session> {
-    const { dataDir, launch, onFault } = this.#options;
     const { agentId, epoch } = spec;
-    const adapter = adapters[spec.type];
+    const { onFault } = this.#options;
     const tell = async (fact: Fact): Promise<void> => {
       await this.journal.append(agentId, epoch, fact).catch((error: unknown) => {
         onFault(`journalling ${fact.kind} of ${agentId}`, error);
       });
     };
-    const dirs = await makeDirs(dataDir, spec, launch);
-    const hookToken = randomBytes(24).toString('base64url');
-    const request = {
+    const session = await openSession({
       spec,
-      adapter,
-      dirs,
-      hookToken,
-      settings: launch,
+      tell,
+      options: this.#options,
       isolation: this.isolation,
-      hasGateway: this.#egress.gateway !== null,
-    };
-    const prepared = await prepareLaunch(request);
-    const mask = createLiveMask(secretsOf(spec));
-    let session: Session | null = null;
-    const socketPath = this.isolation.isolated ? this.#nextSocket() : null;
-    const onHook: HookEndpoint['onHook'] = (hook) => session?.hook(hook);
-    const egress = await openEgress({
-      socketPath,
-      allow: [...spec.egressAllow, ...prepared.launch.egressHosts],
+      containment: this.#containment,
+      checkpoints: this.#checkpoints,
       gateway: () => this.#egress.gateway,
-      binding: spec.keys?.binding ?? null,
-      onHook: (hookRequest, response) => {
-        const endpoint = { token: hookToken, adapter, mask, onHook };
-        serveHook(endpoint, hookRequest, response).catch(() => response.destroy());
-      },
-      onRefused: refusals(tell),
+      socketPath: this.isolation.isolated ? this.#nextSocket() : null,
+      onExit: (over, egress) => void this.#over(over, egress),
     });
-    const cage = await this.#containment.cage(`${agentId}-${epoch}`, spec.limits);
-    const log = await this.#openLog({ spec, directory: dirs.log, tell, session: () => session });
-    const command = { ...request, prepared, cageEnv: cage.env };
-    const routed = { ...command, egress: { socketPath, proxyUrl: egress.proxyUrl } };
-    try {
-      session = new Session({
-        spec,
-        adapter,
-        dirs,
-        prepared,
-        cage,
-        log,
-        tell,
-        onFault,
-        isolation: this.isolation,
-        argv: cage.enter(await sessionCommand(routed)),
-        env: sessionEnv(routed),
-        mask,
-        checkpoints: this.#checkpoints,
-        onExit: (over) => void this.#over(over, egress),
-      });
-    } catch (error) {
-      await egress.close();
-      await cage.destroy();
-      throw error;
-    }
     this.#sessions.set(agentId, session);
     this.#logs.delete(agentId);
     await tell({ kind: 'started', pid: session.pid, isolation: this.isolation });
@@ -327,35 +278,6 @@ export class Host {
       await tell({ kind: 'cli_session', cliSessionId: session.cliSessionId });
     void giveTask({ host: this, session, tell, onFault });
     return session;
-  }
-
-  #openLog(parts: {
-    spec: SessionSpec;
-    directory: string;
-    tell: (fact: Fact) => Promise<void>;
-    session: () => Session | null;
-  }): Promise<OutputLog> {
-    const { spec, directory, tell, session } = parts;
-    return openOutputLog({
-      directory,
-      bytesMax: spec.limits.outputBytesMax,
-      cols: spec.cols,
-      rows: spec.rows,
-      onDiskFull: (isFull) => {
-        session()?.setDiskFull(isFull);
-        void tell(
-          isFull
-            ? {
-                kind: 'warning',
-                code: 'output_paused_disk_full',
-                message: 'The disk of the host is full: the terminal waits until there is room.',
-              }
-            : { kind: 'warning', code: 'output_resumed', message: 'There is room again.' },
-        );
-      },
-      onWritten: () => session()?.written(),
-      onTrimmed: trimWarning(tell),
-    });
   }
 
   async #over(session: Session, egress: Egress): Promise<void> {
@@ -401,22 +323,6 @@ export class Host {
     this.#sockets += 1;
     return join(this.record.socketDir, `${this.#sockets}.sock`);
   }
-
-  #inTurn<T>(agentId: AgentId, act: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(agentId) ?? Promise.resolve();
-    const done = before.then(act, act);
-    const turn = done
-      .then(
-        () => undefined,
-        () => undefined,
-      )
-      .finally(() => {
-        // Of a host's lifetime of agents only those in the middle of something are kept here.
-        if (this.#turns.get(agentId) === turn) this.#turns.delete(agentId);
-      });
-    this.#turns.set(agentId, turn);
-    return done;
-  }
 }
 
 function draining(): AppError {
@@ -434,9 +340,4 @@ function started(session: Session, existed: boolean): StartedSession {
   const { agentId, epoch } = session.spec;
   const { pid, isolation, workDir, cliSessionId } = session;
   return { agentId, epoch, pid, isolation, workDir, cliSessionId, existed };
-}
-
-function secretsOf({ env, secretNames, keys }: SessionSpec): string[] {
-  const own = [keys?.gateway ?? '', keys?.mcp ?? ''];
-  return [...secretNames.map((name) => env[name] ?? ''), ...own].filter((value) => value !== '');
 }
