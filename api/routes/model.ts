@@ -4,7 +4,7 @@ import { AgentIdSchema } from '../../domain/schema/id.ts';
 import { parseId } from '../../domain/id.ts';
 import { ModelCallSchema, ModelHealthSchema, ModelsSchema } from '../../domain/schema/model.ts';
 import { PageQuery, pageOf } from '../../domain/schema/page.ts';
-import { listModelCalls, type ModelCall } from '../../infra/db/queries/model-call.ts';
+import { listModelCalls, type ModelCall } from '../../infra/db/queries/model-call-view.ts';
 import type { Price } from '../../infra/models/gateway/price.ts';
 import { PRICES_AS_OF } from '../../infra/models/gateway/prices.ts';
 import { decodeCursor, pageFrom } from '../cursor.ts';

@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { afterAll, afterEach } from 'vitest';
 import type { AgentId, WorkspaceId } from '../../domain/id.ts';
 import { insertAgentKey } from '../../infra/db/queries/agent-key.ts';
-import { listModelCalls, type ModelCall } from '../../infra/db/queries/model-call.ts';
+import { listModelCalls, type ModelCall } from '../../infra/db/queries/model-call-view.ts';
 import { sumUsage } from '../../infra/db/queries/usage.ts';
 import { sha256Hex } from '../../infra/digest.ts';
 import { sessionBinding, sessionKey } from '../../infra/secrets/session-keys.ts';

@@ -16,14 +16,13 @@ import {
   dropModelCall,
   endModelCall,
   holdModelBudget,
-  lostModelCalls,
   reserveForModelCall,
   reservedByModelCalls,
   type EndedModelCall,
-  type ModelCall,
   type NewModelCall,
   type Reserved,
 } from '../../db/queries/model-call.ts';
+import { lostModelCalls, type ModelCall } from '../../db/queries/model-call-view.ts';
 import type { Database, Executor } from '../../db/schema.ts';
 import { costOf, type Price, type PriceTable } from './price.ts';
 import type { Refusal } from './refusal.ts';
