@@ -63,8 +63,11 @@ describe.skipIf(!hasBrowser)(`in Chromium${hasBrowser ? '' : ' — SKIPPED: not 
       await page.keyboard.press('Enter');
       await page.waitForURL('**/agents');
       await page.keyboard.press('?');
-      await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
+      const help = page.getByRole('dialog', { name: 'Keyboard shortcuts' });
+      await help.waitFor();
       await page.keyboard.press('Escape');
+      // A key that comes while the dialog is closing is the dialog's.
+      await help.waitFor({ state: 'hidden' });
       await page.keyboard.press('n');
       await page.getByRole('dialog', { name: 'New agents' }).waitFor();
       await page.keyboard.type('custom');
