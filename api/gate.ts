@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import { isInContext } from '../domain/action.ts';
 import { AppError } from '../domain/error.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { ANYWHERE, authorize, enough, type Place } from '../domain/authorize.ts';
@@ -18,6 +19,7 @@ import {
   type Route,
   type UserAccess,
 } from './route.ts';
+import { getContext } from '../infra/db/queries/context.ts';
 import { findTarget, type FoundTarget } from './target.ts';
 import type { Bindings } from './upgrade.ts';
 
@@ -52,7 +54,8 @@ export async function pass(
   const { deps } = gate;
   await letIn(route, { c, passage }, gate);
   const { agent } = passage;
-  const { workspaceId, contextId } = await locate(route, { c, passage }, deps);
+  const place = await locate(route, { c, passage }, deps);
+  const { workspaceId, contextId } = place;
   const { caller } = passage;
 
   const request = c.req.raw;
@@ -73,7 +76,7 @@ export async function pass(
         accept: c.env?.accept ?? null,
         connection: connectionOf(c.env),
         hangUp: () => c.env?.incoming?.socket.destroy(),
-        lookAgain: () => lookAgain(route, { c, passage }, { deps, workspaceId, contextId }),
+        lookAgain: () => lookAgain(route, { c, passage }, { deps, ...place }),
         caller,
         agent,
       },
@@ -147,7 +150,7 @@ async function lookAgain(
   return allow(access, { passage, caller, place: target === null ? ANYWHERE : place });
 }
 
-const NOWHERE: FoundTarget = { workspaceId: null, contextId: null };
+const NOWHERE: FoundTarget = { workspaceId: null, contextId: null, isPrivate: false };
 
 /** Finds what the route is about, and whether the caller may ask for it there. */
 async function locate(route: Route, { c, passage }: Passing, deps: ApiDeps): Promise<FoundTarget> {
@@ -162,9 +165,22 @@ async function locate(route: Route, { c, passage }: Passing, deps: ApiDeps): Pro
   // A code opens an approval and is not written down.
   if (target.kind !== 'approvalCode') passage.target = value.slice(0, 64).toWellFormed();
   const found = await findTarget(deps.db, { kind: target.kind, value }, caller);
-  const contextId = found.contextId ?? c.env?.inside?.contextId ?? null;
-  passage.caller = allow(access, { passage, caller, place: { ...found, contextId } });
-  return { ...found, contextId };
+  const contextId = found.contextId ?? (await spokenIn(access, { c, found }, deps));
+  const place = { ...found, contextId };
+  passage.caller = allow(access, { passage, caller, place });
+  return place;
+}
+
+/** The context that something was asked in, where it is one of this workspace and what is asked can be done in it alone. */
+async function spokenIn(
+  { action }: UserAccess,
+  { c, found }: { readonly c: ApiContext; readonly found: FoundTarget },
+  { db }: ApiDeps,
+): Promise<string | null> {
+  const contextId = c.env?.inside?.contextId ?? null;
+  if (contextId === null || !isInContext(action)) return null;
+  const context = await getContext(db, contextId);
+  return context?.workspaceId === found.workspaceId ? contextId : null;
 }
 
 interface Asking {

@@ -1,4 +1,3 @@
-import type { Kysely } from 'kysely';
 import type { Action } from '../domain/action.ts';
 import { authorize, sees, type Place } from '../domain/authorize.ts';
 import { AppError } from '../domain/error.ts';
@@ -6,7 +5,8 @@ import { HOST_ID } from '../domain/hosting.ts';
 import { ID_PREFIXES, isId, parseId, type WorkspaceId } from '../domain/id.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { Slug } from '../domain/schema/workspace.ts';
-import type { Database } from '../infra/db/schema.ts';
+import type { Executor } from '../infra/db/schema.ts';
+import { isPrivateWorkspace } from '../infra/db/queries/workspace-kind.ts';
 import { findTargetPlace, type TargetKind } from '../infra/db/queries/target-view.ts';
 import type { Caller } from './route.ts';
 
@@ -22,12 +22,16 @@ const WORDS = {
   host: 'host',
   message: 'message',
   agentKey: 'key of an agent',
+  certificate: 'certificate',
+  context: 'context',
+  roleBinding: 'role',
 } as const satisfies Record<TargetKind, string>;
 
 /** Where a record is: what a caller needs his role for. */
 export interface FoundTarget {
   readonly workspaceId: WorkspaceId | null;
   readonly contextId: string | null;
+  readonly isPrivate: boolean;
 }
 
 /**
@@ -35,7 +39,7 @@ export interface FoundTarget {
  * caller has nothing to do with is answered exactly like one that does not exist, so that ids cannot be tried out.
  */
 export async function findTarget(
-  db: Kysely<Database>,
+  db: Executor,
   target: { readonly kind: TargetKind; readonly value: string },
   caller: Pick<Caller, 'bindings'>,
 ): Promise<FoundTarget> {
@@ -43,14 +47,32 @@ export async function findTarget(
     kind: target.kind,
     value: checkName(target.kind, target.value),
   });
-  if (place !== null && sees(caller.bindings, place.workspaceId)) {
-    const { workspaceId, contextId = null } = place;
-    return {
-      workspaceId: workspaceId === null ? null : parseId('workspace', workspaceId),
-      contextId,
-    };
+  const at = place === null ? null : await placeIn(db, place.workspaceId);
+  if (place !== null && at !== null && sees(caller.bindings, at)) {
+    return { ...at, contextId: place.contextId ?? null };
   }
   throw new AppError('not_found', `There is no such ${WORDS[target.kind]}, or it is not yours.`);
+}
+
+/** A workspace, or none, as a place where rights are asked for. */
+export async function placeIn(
+  db: Executor,
+  workspaceId: string | null,
+): Promise<{ readonly workspaceId: WorkspaceId | null; readonly isPrivate: boolean }> {
+  if (workspaceId === null) return { workspaceId: null, isPrivate: false };
+  return {
+    workspaceId: parseId('workspace', workspaceId),
+    isPrivate: await isPrivateWorkspace(db, workspaceId),
+  };
+}
+
+/**
+ * The only context whose records somebody may list who asked in it and has no role in the whole workspace; null for
+ * whoever may list them all.
+ */
+export function confinedTo(caller: Caller, action: Action, place: Place): string | null {
+  const inAll = authorize(caller, action, { workspaceId: place.workspaceId });
+  return inAll.kind === 'allow' ? null : (place.contextId ?? '');
 }
 
 /** For rights beyond the route's own: the caller as he is at that place. Throws `policy_denied`. */

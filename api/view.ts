@@ -5,8 +5,15 @@ import type { Spawn } from '../infra/db/queries/spawn.ts';
 import type { Workspace } from '../infra/db/queries/workspace.ts';
 
 /** From rows to wire shapes: ids are told apart again, times become RFC 3339. */
-export function workspaceView({ id, slug, name, createdAt }: Workspace) {
-  return { id: parseId('workspace', id), slug, name, createdAt: createdAt.toISOString() };
+export function workspaceView({ id, slug, name, createdAt, kind, ownerUserId }: Workspace) {
+  return {
+    id: parseId('workspace', id),
+    slug,
+    name,
+    createdAt: createdAt.toISOString(),
+    kind,
+    ownerUserId: ownerUserId === null ? null : parseId('user', ownerUserId),
+  };
 }
 
 export function spawnView({ id, workspaceId, state, count, createdBy, createdAt }: Spawn) {

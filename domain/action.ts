@@ -4,6 +4,8 @@ import type { Role, Scope } from './principal.ts';
 export interface ActionRule {
   readonly role: Role;
   readonly scope: Scope;
+  /** Asked in a context about its workspace, it is about that context only, and a role there is enough. */
+  readonly inContext?: true;
 }
 
 /**
@@ -17,6 +19,35 @@ export const ACTIONS = {
   listKeys: { role: 'admin', scope: 'keys:write' },
   createKey: { role: 'admin', scope: 'keys:write' },
   revokeKey: { role: 'admin', scope: 'keys:write' },
+  offerEnrolment: { role: 'admin', scope: 'certificates:write' },
+  listCertificates: { role: 'admin', scope: 'certificates:write' },
+  revokeCertificate: { role: 'admin', scope: 'certificates:write' },
+  renewCertificate: { role: 'viewer', scope: 'workspaces:read' },
+  listUsers: { role: 'admin', scope: 'users:read' },
+  getUser: { role: 'admin', scope: 'users:read' },
+  createUser: { role: 'admin', scope: 'users:write' },
+  disableUser: { role: 'admin', scope: 'users:write' },
+  enableUser: { role: 'admin', scope: 'users:write' },
+  listIdentities: { role: 'admin', scope: 'users:read' },
+  linkIdentity: { role: 'admin', scope: 'users:write' },
+  unlinkIdentity: { role: 'admin', scope: 'users:write' },
+  listRoleBindings: { role: 'admin', scope: 'users:read' },
+  grantRole: { role: 'admin', scope: 'users:write' },
+  revokeRole: { role: 'admin', scope: 'users:write' },
+  explainAccess: { role: 'viewer', scope: 'workspaces:read' },
+  listActions: { role: 'viewer', scope: 'workspaces:read' },
+  listContexts: { role: 'viewer', scope: 'contexts:read' },
+  createContext: { role: 'admin', scope: 'contexts:write' },
+  getContext: { role: 'viewer', scope: 'contexts:read' },
+  changeContext: { role: 'admin', scope: 'contexts:write' },
+  archiveContext: { role: 'admin', scope: 'contexts:write' },
+  setHub: { role: 'admin', scope: 'contexts:write' },
+  getWorkspaceSettings: { role: 'operator', scope: 'contexts:read' },
+  putWorkspaceSettings: { role: 'admin', scope: 'contexts:write' },
+  getContextSettings: { role: 'operator', scope: 'contexts:read' },
+  putContextSettings: { role: 'admin', scope: 'contexts:write' },
+  spawnInContext: { role: 'operator', scope: 'agents:write' },
+  listContextAgents: { role: 'viewer', scope: 'agents:read' },
   listDefinitions: { role: 'viewer', scope: 'agents:read' },
   createDefinition: { role: 'admin', scope: 'definitions:write' },
   getDefinition: { role: 'operator', scope: 'agents:read' },
@@ -26,10 +57,10 @@ export const ACTIONS = {
   getWorkspaceLimits: { role: 'admin', scope: 'limits:write' },
   putWorkspaceLimits: { role: 'admin', scope: 'limits:write' },
   getAgentLimits: { role: 'viewer', scope: 'agents:read' },
-  spawnAgents: { role: 'operator', scope: 'agents:write' },
+  spawnAgents: { role: 'operator', scope: 'agents:write', inContext: true },
   listSpawns: { role: 'viewer', scope: 'agents:read' },
   getSpawn: { role: 'viewer', scope: 'agents:read' },
-  listAgents: { role: 'viewer', scope: 'agents:read' },
+  listAgents: { role: 'viewer', scope: 'agents:read', inContext: true },
   getAgent: { role: 'viewer', scope: 'agents:read' },
   listAgentHistory: { role: 'viewer', scope: 'agents:read' },
   suspendAgent: { role: 'operator', scope: 'agents:write' },
@@ -47,7 +78,7 @@ export const ACTIONS = {
   getOutput: { role: 'viewer', scope: 'terminal:read' },
   getRecording: { role: 'viewer', scope: 'terminal:read' },
   openTerminal: { role: 'viewer', scope: 'terminal:read' },
-  listApprovals: { role: 'viewer', scope: 'approvals:read' },
+  listApprovals: { role: 'viewer', scope: 'approvals:read', inContext: true },
   getApproval: { role: 'viewer', scope: 'approvals:read' },
   getApprovalByCode: { role: 'viewer', scope: 'approvals:read' },
   decideApproval: { role: 'operator', scope: 'approvals:decide' },
@@ -121,3 +152,8 @@ export const ACTIONS = {
   compatTerminal: { role: 'viewer', scope: 'terminal:read' },
 } as const satisfies Record<string, ActionRule>;
 export type Action = keyof typeof ACTIONS;
+
+export function isInContext(action: Action): boolean {
+  const rule: ActionRule = ACTIONS[action];
+  return rule.inContext === true;
+}

@@ -16,6 +16,8 @@ export interface Place {
   readonly workspaceId: string | null;
   readonly contextId?: string | null;
   readonly thing?: { readonly kind: ThingKind; readonly name: string };
+  /** In a workspace that is one user's own: roles that hold everywhere end before it, except an overlord's. */
+  readonly isPrivate?: boolean;
 }
 
 /** For actions that name no record: the best role that somebody has in a whole workspace, or everywhere. */
@@ -66,7 +68,7 @@ function isWide({ place }: RoleBinding): boolean {
 
 /** The best role that holds at a place; null where none does. */
 export function roleAt(bindings: readonly RoleBinding[], place: Place): Role | null {
-  return bestRole(bindings.filter((binding) => reaches(binding.place, place)));
+  return bestRole(bindings.filter((binding) => reaches(binding, place)));
 }
 
 function bestRole(bindings: readonly RoleBinding[]): Role | null {
@@ -75,8 +77,9 @@ function bestRole(bindings: readonly RoleBinding[]): Role | null {
   return best;
 }
 
-function reaches(bound: RolePlace, place: Place): boolean {
-  if (bound.kind === 'installation') return true;
+/** Whether a role that is bound somewhere holds at a place. */
+export function reaches({ role, place: bound }: RoleBinding, place: Place): boolean {
+  if (bound.kind === 'installation') return place.isPrivate !== true || role === 'overlord';
   if (bound.workspaceId !== place.workspaceId) return false;
   if (bound.kind === 'workspace') return true;
   if (bound.kind === 'context') return bound.contextId === place.contextId;
@@ -84,13 +87,26 @@ function reaches(bound: RolePlace, place: Place): boolean {
 }
 
 /** Whether somebody has to do with a workspace at all: to anybody else it does not exist. */
-export function sees(bindings: readonly RoleBinding[], workspaceId: string | null): boolean {
-  return bindings.some(
-    ({ place }) => place.kind === 'installation' || place.workspaceId === workspaceId,
+export function sees(
+  bindings: readonly RoleBinding[],
+  { workspaceId, isPrivate = false }: Pick<Place, 'workspaceId' | 'isPrivate'>,
+): boolean {
+  return bindings.some((binding) => {
+    const { place } = binding;
+    if (place.kind === 'installation') return reaches(binding, { workspaceId, isPrivate });
+    return place.workspaceId === workspaceId;
+  });
+}
+
+/** Of the workspaces that are users' own, those that somebody has to do with. */
+export function privatesOf(bindings: readonly RoleBinding[]): 'all' | readonly WorkspaceId[] {
+  if (sees(bindings, { workspaceId: null, isPrivate: true })) return 'all';
+  return bindings.flatMap(({ place }) =>
+    place.kind === 'installation' ? [] : [place.workspaceId],
   );
 }
 
-/** The workspaces that somebody has to do with. */
+/** The workspaces that somebody has to do with. `all` leaves out what `privatesOf` does not name. */
 export function workspacesOf(bindings: readonly RoleBinding[]): 'all' | readonly WorkspaceId[] {
   const ids = new Set<WorkspaceId>();
   for (const { place } of bindings) {

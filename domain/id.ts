@@ -44,6 +44,7 @@ export type InputId = Id<'input'>;
 export type ApiKeyId = Id<'apiKey'>;
 export type WebhookId = Id<'webhook'>;
 export type UserId = Id<'user'>;
+export type RoleBindingId = Id<'roleBinding'>;
 export type ContextId = Id<'context'>;
 export type ConnectorId = Id<'connector'>;
 

@@ -1,4 +1,4 @@
-import { workspacesOf } from '../../domain/authorize.ts';
+import { privatesOf, workspacesOf } from '../../domain/authorize.ts';
 import { covers } from '../../domain/principal.ts';
 import { eventRange } from '../../infra/db/queries/event.ts';
 import { countOpenApprovals } from '../../infra/db/queries/panel-view.ts';
@@ -32,6 +32,7 @@ export async function loadFrame(
       after: 0,
       limit: WORKSPACES_MAX,
       only: workspacesOf(caller.bindings),
+      privates: privatesOf(caller.bindings),
     }),
     caller.scopes.includes('approvals:read') ? countOpenApprovals(db, workspaceId) : 0,
   ]);

@@ -11,6 +11,7 @@ import { findAgent } from '../agent-host.ts';
 import { decodeCursor, pageFrom } from '../cursor.ts';
 import { listOf } from '../query.ts';
 import { route } from '../route.ts';
+import { confinedTo } from '../target.ts';
 import { agentView, eventView } from '../view.ts';
 
 export const ByAgent = z.strictObject({ agent: AgentIdSchema });
@@ -30,8 +31,10 @@ export const agentRoutes = [
       spawn: SpawnIdSchema.optional(),
     }),
     response: { status: 200, json: pageOf(AgentSchema) },
-    handler: async ({ workspaceId, query }, { db }) => {
+    handler: async ({ caller, workspaceId, contextId, query }, { db }) => {
+      const only = confinedTo(caller, 'listAgents', { workspaceId, contextId });
       const found = await pageAgents(db, {
+        ...(only === null ? {} : { contextId: only }),
         workspaceId: workspaceId ?? '',
         after: decodeCursor(query.cursor),
         limit: query.limit + 1,

@@ -25,7 +25,7 @@ import type { ApiDeps } from '../deps.ts';
 import { doorOf } from '../host-link.ts';
 import { hostView } from '../host-view.ts';
 import { route, type Caller } from '../route.ts';
-import { onlyOne } from '../target.ts';
+import { onlyOne, placeIn } from '../target.ts';
 import { wakeLines } from '../wake.ts';
 
 const ByHost = z.strictObject({ host: HostName });
@@ -68,7 +68,11 @@ export const hostRoutes = [
     response: { status: 200, json: z.object({ items: z.array(HostSchema) }) },
     handler: async ({ caller }, { db }) => {
       const hosts = await listHosts(db);
-      const own = hosts.filter(({ workspaceId }) => sees(caller.bindings, workspaceId));
+      const places = await Promise.all(hosts.map(({ workspaceId }) => placeIn(db, workspaceId)));
+      const own = hosts.filter((_host, index) => {
+        const place = places[index];
+        return place !== undefined && sees(caller.bindings, place);
+      });
       return { body: { items: own.map(hostView) } };
     },
   }),
@@ -236,8 +240,9 @@ async function workspaceOf(
   const own = workspacesOf(caller.bindings);
   if (wanted === undefined) return own === 'all' ? null : onlyOne(own);
   const workspace = await getWorkspace(db, wanted);
-  if (workspace === null || !sees(caller.bindings, workspace.id)) {
+  const place = workspace === null ? null : await placeIn(db, workspace.id);
+  if (place === null || !sees(caller.bindings, place)) {
     throw new AppError('not_found', 'There is no such workspace, or it is not yours.');
   }
-  return parseId('workspace', workspace.id);
+  return place.workspaceId;
 }

@@ -14,6 +14,7 @@ import { healthRoutes } from './health.ts';
 import { hostingRoutes } from './hosting.ts';
 import { hostRoutes } from './host.ts';
 import { hostLinkRoutes } from './host-link.ts';
+import { identityRoutes } from './identity.ts';
 import { keyRoutes } from './key.ts';
 import { limitRoutes } from './limit.ts';
 import { mcpRoutes } from './mcp.ts';
@@ -26,10 +27,12 @@ import { panelRecordRoutes } from './panel-records.ts';
 import { panelSessionRoutes } from './panel-session.ts';
 import { panelRoutes } from './panel.ts';
 import { registryRoutes } from './registry.ts';
+import { roleBindingRoutes } from './role-binding.ts';
 import { sessionRoutes } from './session.ts';
 import { spawnRoutes } from './spawn.ts';
 import { terminalRoutes } from './terminal.ts';
 import { usageRoutes } from './usage.ts';
+import { userRoutes } from './user.ts';
 import { webhookRoutes } from './webhook.ts';
 import { workspaceRoutes } from './workspace.ts';
 
@@ -39,6 +42,9 @@ export const routes: readonly Route[] = [
   openApiRoute(() => routes),
   ...workspaceRoutes,
   ...keyRoutes,
+  ...userRoutes,
+  ...identityRoutes,
+  ...roleBindingRoutes,
   ...definitionRoutes,
   ...limitRoutes,
   ...spawnRoutes,

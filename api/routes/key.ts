@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { roleAt, sees, workspacesOf } from '../../domain/authorize.ts';
+import { privatesOf, roleAt, sees, workspacesOf } from '../../domain/authorize.ts';
 import { AppError } from '../../domain/error.ts';
 import { parseId, type ApiKeyId, type WorkspaceId } from '../../domain/id.ts';
 import { covers } from '../../domain/principal.ts';
@@ -9,6 +9,8 @@ import { PageQuery, pageOf } from '../../domain/schema/page.ts';
 import { appendRecord } from '../../infra/db/queries/event.ts';
 import { findOldestWorkspace } from '../../infra/db/queries/key-view.ts';
 import { getKey, insertKey, listKeys, revokeKey, type ApiKey } from '../../infra/db/queries/key.ts';
+import { getUser } from '../../infra/db/queries/user.ts';
+import { findOwner } from '../../infra/db/queries/workspace-kind.ts';
 import { getWorkspace } from '../../infra/db/queries/workspace.ts';
 import type { Executor } from '../../infra/db/schema.ts';
 import { makeApiKey } from '../api-key.ts';
@@ -16,7 +18,7 @@ import { decodeCursor, pageFrom } from '../cursor.ts';
 import type { ApiDeps } from '../deps.ts';
 import { repeatableId } from '../repeatable-id.ts';
 import { route, type Caller } from '../route.ts';
-import { onlyOne } from '../target.ts';
+import { onlyOne, placeIn } from '../target.ts';
 
 export const keyRoutes = [
   route({
@@ -34,6 +36,7 @@ export const keyRoutes = [
         after: decodeCursor(query.cursor),
         limit: query.limit + 1,
         only: workspacesOf(caller.bindings),
+        privates: privatesOf(caller.bindings),
       });
       const { rows, next } = pageFrom(found, query.limit);
       return { body: { items: rows.map(keyView), next } };
@@ -91,15 +94,23 @@ async function create(
   }
   const own = workspacesOf(caller.bindings);
   const workspaceId = body.workspaceId ?? (own === 'all' ? null : onlyOne(own));
-  checkNotAbove(caller, { ...body, workspaceId });
+  await checkNotAbove(db, { caller, wanted: { ...body, workspaceId } });
   const { secret, prefix, hash } = makeApiKey();
-  const key = { id, prefix, hash, name, role, scopes, workspaceId, expiresAt };
+  const userId = body.userId ?? null;
+  const key = { id, prefix, hash, name, role, scopes, workspaceId, expiresAt, userId };
   const created = await db.transaction().execute(async (tx) => {
     if (workspaceId !== null && (await getWorkspace(tx, workspaceId)) === null) {
       throw new AppError('not_found', 'There is no such workspace.');
     }
+    await checkUser(tx, { caller, userId, workspaceId });
     await insertKey(tx, { ...key, createdBy: caller.id });
-    await record(tx, { caller, keyId: id, workspaceId, verb: 'create' });
+    await record(tx, {
+      caller,
+      keyId: id,
+      workspaceId,
+      verb: 'create',
+      change: { before: null, after: { role, scopes, workspaceId, userId } },
+    });
     return getKey(tx, id);
   });
   if (created === null) throw new Error('A key that was just made is there.');
@@ -107,17 +118,15 @@ async function create(
 }
 
 /** Nobody gives what he has not: role, scopes, workspaces and time. */
-function checkNotAbove(
-  caller: Caller,
-  body: Pick<z.output<typeof CreateApiKeySchema>, 'role' | 'scopes'> & {
-    readonly workspaceId: WorkspaceId | null;
-  },
-): void {
-  const { workspaceId } = body;
-  if (workspaceId !== null && !sees(caller.bindings, workspaceId)) {
+async function checkNotAbove(
+  db: Executor,
+  { caller, wanted: body }: { readonly caller: Caller; readonly wanted: WantedKey },
+): Promise<void> {
+  const at = await placeIn(db, body.workspaceId);
+  if (body.workspaceId !== null && !sees(caller.bindings, at)) {
     throw new AppError('not_found', 'There is no such workspace, or it is not yours.');
   }
-  const own = roleAt(caller.bindings, { workspaceId });
+  const own = roleAt(caller.bindings, at);
   if (own === null || !covers(own, body.role)) {
     throw new AppError('policy_denied', `The role ${body.role} is above yours, ${own ?? 'none'}.`);
   }
@@ -130,6 +139,32 @@ function checkNotAbove(
   }
 }
 
+type WantedKey = Pick<z.output<typeof CreateApiKeySchema>, 'role' | 'scopes'> & {
+  readonly workspaceId: WorkspaceId | null;
+};
+
+/** A key speaks in its user's name, so only he makes it, or an overlord, who could anyhow. */
+async function checkUser(
+  tx: Executor,
+  {
+    caller,
+    userId,
+    workspaceId,
+  }: { readonly caller: Caller } & Record<'userId' | 'workspaceId', string | null>,
+): Promise<void> {
+  const owner = workspaceId === null ? null : await findOwner(tx, workspaceId);
+  if (owner !== null && owner !== userId) {
+    throw new AppError('policy_denied', 'Keys of a private workspace are its owner’s: name him.');
+  }
+  if (userId === null || userId === caller.userId) return;
+  if (roleAt(caller.bindings, { workspaceId: null }) !== 'overlord') {
+    throw new AppError('policy_denied', 'Only an overlord makes keys in another’s name.');
+  }
+  if ((await getUser(tx, userId)) === null) {
+    throw new AppError('not_found', 'There is no such user.');
+  }
+}
+
 async function revoke({ db }: ApiDeps, caller: Caller, keyId: string) {
   const key = await db.transaction().execute(async (tx) => {
     const found = await getKey(tx, keyId);
@@ -139,7 +174,9 @@ async function revoke({ db }: ApiDeps, caller: Caller, keyId: string) {
     }
     const workspaceId = found.workspaceId === null ? null : parseId('workspace', found.workspaceId);
     if (await revokeKey(tx, keyId)) {
-      await record(tx, { caller, keyId, workspaceId, verb: 'revoke' });
+      const { role, scopes, userId } = found;
+      const change = { before: { role, scopes, workspaceId, userId }, after: null };
+      await record(tx, { caller, keyId, workspaceId, verb: 'revoke', change });
     }
     return getKey(tx, keyId);
   });
@@ -152,11 +189,12 @@ interface KeyChange {
   readonly keyId: string;
   readonly workspaceId: WorkspaceId | null;
   readonly verb: 'create' | 'revoke';
+  readonly change: Readonly<Record<'before' | 'after', unknown>>;
 }
 
 async function record(
   tx: Executor,
-  { caller, keyId, workspaceId, verb }: KeyChange,
+  { caller, keyId, workspaceId, verb, change }: KeyChange,
 ): Promise<void> {
   const logOf = workspaceId ?? (await findOldestWorkspace(tx));
   if (logOf === null) return;
@@ -172,7 +210,7 @@ async function record(
         actorId: caller.id,
         action: `key.${verb}`,
         subjectId: keyId,
-        detail: { workspaceId },
+        detail: { workspaceId, ...change },
       },
     ],
   });
@@ -183,6 +221,7 @@ function keyView(key: ApiKey) {
     ...key,
     id: parseId('apiKey', key.id),
     scopes: [...key.scopes],
+    userId: key.userId === null ? null : parseId('user', key.userId),
     workspaceId: key.workspaceId === null ? null : parseId('workspace', key.workspaceId),
     createdAt: key.createdAt.toISOString(),
     expiresAt: key.expiresAt?.toISOString() ?? null,

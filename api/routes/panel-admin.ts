@@ -1,4 +1,4 @@
-import { workspacesOf } from '../../domain/authorize.ts';
+import { privatesOf, workspacesOf } from '../../domain/authorize.ts';
 import { covers } from '../../domain/principal.ts';
 import { AppError } from '../../domain/error.ts';
 import { getHosting } from '../../infra/db/queries/hosting.ts';
@@ -83,6 +83,7 @@ export const panelAdminRoutes = [
         after: 0,
         limit: KEYS_MAX,
         only: workspacesOf(caller.bindings),
+        privates: privatesOf(caller.bindings),
       });
       const body = keysPage({ keys: keys.toReversed(), caller, now });
       return { title: 'Keys', scripts: CORE_SCRIPTS, live: 'page', body };

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { AGENT_TYPES } from '../../domain/agent.ts';
 import { ROLE_FOR_RISK } from '../../domain/approval.ts';
-import { workspacesOf } from '../../domain/authorize.ts';
+import { privatesOf, workspacesOf } from '../../domain/authorize.ts';
 import { AppError } from '../../domain/error.ts';
 import { covers } from '../../domain/principal.ts';
 import { ApprovalIdSchema } from '../../domain/schema/id.ts';
@@ -59,6 +59,7 @@ export const panelRoutes = [
         after: 0,
         limit: 1,
         only: workspacesOf(caller.bindings),
+        privates: privatesOf(caller.bindings),
       });
       if (first === null) throw new AppError('not_found', 'There is no workspace yet.');
       return seeOther(`/panel/w/${first.slug}/agents`);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { workspacesOf } from '../../domain/authorize.ts';
+import { privatesOf, workspacesOf } from '../../domain/authorize.ts';
 import { AppError } from '../../domain/error.ts';
 import type { WorkspaceId } from '../../domain/id.ts';
 import { CreateWorkspaceSchema, WorkspaceSchema } from '../../domain/schema/workspace.ts';
@@ -9,7 +9,9 @@ import { createWorkspace, getWorkspace, listWorkspaces } from '../../infra/db/qu
 import { decodeCursor, pageFrom } from '../cursor.ts';
 import type { ApiDeps } from '../deps.ts';
 import { repeatableId } from '../repeatable-id.ts';
+import { insertRoleBinding } from '../../infra/db/queries/role-binding.ts';
 import { route, type Caller } from '../route.ts';
+import { requireUser } from '../user.ts';
 import { workspaceView } from '../view.ts';
 
 const WorkspaceParams = z.strictObject({ workspace: z.string() });
@@ -29,6 +31,7 @@ export const workspaceRoutes = [
         after: decodeCursor(query.cursor),
         limit: query.limit + 1,
         only: workspacesOf(caller.bindings),
+        privates: privatesOf(caller.bindings),
       });
       const { rows, next } = pageFrom(found, query.limit);
       return { body: { items: rows.map(workspaceView), next } };
@@ -74,16 +77,28 @@ export const workspaceRoutes = [
 async function create(
   { db }: ApiDeps,
   caller: Caller,
-  { id, slug, name }: z.output<typeof CreateWorkspaceSchema> & { readonly id: WorkspaceId },
+  body: z.output<typeof CreateWorkspaceSchema> & { readonly id: WorkspaceId },
 ) {
+  const { id, slug, name, ownerUserId = null } = body;
   return db.transaction().execute(async (tx) => {
-    const result = await createWorkspace(tx, { id, slug, name });
+    if (ownerUserId !== null) await requireUser(tx, ownerUserId);
+    const result = await createWorkspace(tx, { id, slug, name, ownerUserId });
     if (result.kind === 'taken') {
       throw new AppError('conflict', `There is a workspace with the slug ${slug} already.`);
     }
     if (result.workspace.slug !== slug) {
       throw new AppError('conflict', 'This Idempotency-Key was used for another workspace.');
     }
+    if (ownerUserId !== null) {
+      await insertRoleBinding(tx, {
+        id: repeatableId('roleBinding', [id, ownerUserId]),
+        userId: ownerUserId,
+        role: 'admin',
+        place: { kind: 'workspace', workspaceId: id },
+        createdBy: caller.id,
+      });
+    }
+    const detail = ownerUserId === null ? { slug } : { slug, ownerUserId, ownerRole: 'admin' };
     await appendRecord(tx, {
       workspaceId: id,
       events: [{ key: `${id}:created`, type: 'workspace.created', subjectId: id, data: { slug } }],
@@ -94,7 +109,7 @@ async function create(
           actorId: caller.id,
           action: 'workspace.create',
           subjectId: id,
-          detail: { slug },
+          detail,
         },
       ],
     });

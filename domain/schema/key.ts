@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ROLES, SCOPES } from '../principal.ts';
-import { ApiKeyIdSchema, WorkspaceIdSchema } from './id.ts';
+import { ApiKeyIdSchema, UserIdSchema, WorkspaceIdSchema } from './id.ts';
 import { Timestamp, lineOfText } from './text.ts';
 
 export const ApiKeySchema = z
@@ -11,6 +11,8 @@ export const ApiKeySchema = z
     role: z.enum(ROLES),
     scopes: z.array(z.enum(SCOPES)),
     workspaceId: WorkspaceIdSchema.nullable(),
+    /** Whose it is: it acts as he does, never beyond its own role and workspace. Null: nobody's in particular. */
+    userId: UserIdSchema.nullable(),
     createdBy: z.string(),
     createdAt: Timestamp,
     expiresAt: Timestamp.nullable(),
@@ -27,6 +29,8 @@ export const CreateApiKeySchema = z
     /** Left out: the caller's own workspace, or every one where the caller has no single one. */
     workspaceId: WorkspaceIdSchema.optional(),
     expiresAt: Timestamp.optional(),
+    /** The user it acts as. Yourself; an overlord may name another. */
+    userId: UserIdSchema.optional(),
   })
   .meta({ id: 'CreateApiKey' });
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { WorkspaceIdSchema } from './id.ts';
+import { WORKSPACE_KINDS } from '../context.ts';
+import { UserIdSchema, WorkspaceIdSchema } from './id.ts';
 import { Timestamp, lineOfText } from './text.ts';
 
 /** Becomes a folder's name, hence so narrow. */
@@ -11,9 +12,22 @@ export const Slug = z
   );
 
 export const WorkspaceSchema = z
-  .object({ id: WorkspaceIdSchema, slug: Slug, name: z.string(), createdAt: Timestamp })
+  .object({
+    id: WorkspaceIdSchema,
+    slug: Slug,
+    name: z.string(),
+    createdAt: Timestamp,
+    kind: z.enum(WORKSPACE_KINDS),
+    /** Of a private one. */
+    ownerUserId: UserIdSchema.nullable(),
+  })
   .meta({ id: 'Workspace' });
 
 export const CreateWorkspaceSchema = z
-  .strictObject({ slug: Slug, name: lineOfText(120) })
+  .strictObject({
+    slug: Slug,
+    name: lineOfText(120),
+    /** Makes it private: his own, seen by nobody else but overlords. It stays so. */
+    ownerUserId: UserIdSchema.optional(),
+  })
   .meta({ id: 'CreateWorkspace' });

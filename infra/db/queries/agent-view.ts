@@ -8,6 +8,7 @@ export interface AgentPageQuery extends Page {
   readonly states?: readonly AgentState[];
   readonly types?: readonly AgentType[];
   readonly spawnId?: string;
+  readonly contextId?: string;
 }
 
 /** The agents of a workspace as people list them, with the place of each in its queue. */
@@ -25,6 +26,7 @@ export async function pageAgents(
   if (query.states !== undefined) select = select.where('state', 'in', query.states);
   if (query.types !== undefined) select = select.where('type', 'in', query.types);
   if (query.spawnId !== undefined) select = select.where('spawn_id', '=', query.spawnId);
+  if (query.contextId !== undefined) select = select.where('context_id', '=', query.contextId);
   const ids = (await select.execute()).map(({ id }) => id);
   if (ids.length === 0) return [];
   return listAgents(db, { ids, after: query.after, limit: query.limit });

@@ -3,6 +3,7 @@ import type { Role, Scope } from '../../../domain/principal.ts';
 import type { Executor } from '../schema.ts';
 import { storableText } from '../storable.ts';
 import type { Page } from './page.ts';
+import type { SeenWorkspaces } from './workspace.ts';
 
 export interface ApiKey {
   readonly id: string;
@@ -138,7 +139,7 @@ export async function revokeKey(db: Executor, id: string): Promise<boolean> {
 /** Those good in one workspace, or all of them. */
 export async function listKeys(
   db: Executor,
-  query: Page & { readonly workspaceId?: string; readonly only?: 'all' | readonly string[] },
+  query: Page & { readonly workspaceId?: string } & SeenWorkspaces,
 ): Promise<readonly ApiKey[]> {
   let select = db
     .selectFrom('api_key')
@@ -148,8 +149,21 @@ export async function listKeys(
     .limit(query.limit);
   if (query.workspaceId !== undefined)
     select = select.where('workspace_id', '=', query.workspaceId);
-  const { only = 'all' } = query;
+  const { only = 'all', privates = 'all' } = query;
   if (only !== 'all') select = select.where('workspace_id', 'in', ['', ...only]);
+  if (privates !== 'all') {
+    select = select.where((where) =>
+      where.or([
+        where('workspace_id', 'is', null),
+        where('workspace_id', 'in', ['', ...privates]),
+        where(
+          'workspace_id',
+          'in',
+          where.selectFrom('workspace').select('id').where('kind', '=', 'community'),
+        ),
+      ]),
+    );
+  }
   return select.execute();
 }
 

@@ -122,7 +122,9 @@ export async function findRole(
 }
 
 function holdsAt({ workspaceId, contextId = null }: At) {
-  return sql<boolean>`(place = 'installation'
+  // As `reaches` of domain/authorize.ts has it: what holds everywhere ends before what is one user's own.
+  return sql<boolean>`((place = 'installation' and (role = 'overlord' or not exists (
+      select from workspace w where w.id = ${workspaceId} and w.kind = 'private')))
     or (place = 'workspace' and workspace_id = ${workspaceId})
     or (place = 'context' and workspace_id = ${workspaceId} and context_id = ${contextId}::text))`;
 }

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { Executor } from '../schema.ts';
 
 /** Where a record lives; null for a record that is in no workspace (a key good in every one). */
@@ -18,7 +19,10 @@ export type TargetKind =
   | 'definition'
   | 'host'
   | 'message'
-  | 'agentKey';
+  | 'agentKey'
+  | 'certificate'
+  | 'context'
+  | 'roleBinding';
 
 type Finder = (db: Executor, value: string) => Promise<TargetPlace | undefined>;
 
@@ -96,6 +100,25 @@ const FINDERS = {
     db
       .selectFrom('agent_key')
       .select('workspace_id as workspaceId')
+      .where('id', '=', value)
+      .executeTakeFirst(),
+  // Of the installation, whosever they are.
+  certificate: (db, value) =>
+    db
+      .selectFrom('certificate')
+      .select(sql<null>`null`.as('workspaceId'))
+      .where('id', '=', value)
+      .executeTakeFirst(),
+  context: (db, value) =>
+    db
+      .selectFrom('context')
+      .select(['workspace_id as workspaceId', 'id as contextId'])
+      .where('id', '=', value)
+      .executeTakeFirst(),
+  roleBinding: (db, value) =>
+    db
+      .selectFrom('role_binding')
+      .select(['workspace_id as workspaceId', 'context_id as contextId'])
       .where('id', '=', value)
       .executeTakeFirst(),
 } as const satisfies Record<TargetKind, Finder>;
