@@ -41,18 +41,61 @@ export interface PolicyRequest {
 
 export type PolicyVerdict = 'allow' | 'deny' | 'ask';
 
+export const POLICY_VERDICTS = ['allow', 'deny', 'ask'] as const satisfies readonly PolicyVerdict[];
+
+/** What a version of a workspace's policy is read by. */
+export const POLICY_ENGINES = ['built-in', 'cedar', 'opa'] as const;
+export type PolicyEngineName = (typeof POLICY_ENGINES)[number];
+
 export interface PolicyDecision {
   readonly verdict: PolicyVerdict;
   /** The rule that decided, by its name; `default` where none spoke, `error` where the engine failed. */
   readonly rule: string;
-  readonly engine: 'built-in' | 'cedar' | 'opa';
+  readonly engine: PolicyEngineName;
   /** Of the workspace's policy; 0 for the built-in one. */
   readonly version: number;
   /** What the rule gives as its reason; for people. */
   readonly reason: string;
+  /** True where the rule that allows says itself that it holds for a high risk too; without it people are asked. */
+  readonly coversHighRisk?: boolean;
 }
 
 /** Answers one request. Never throws: what goes wrong is `deny` by the rule `error`. */
 export interface PolicyEngine {
   decide(request: PolicyRequest): Promise<PolicyDecision>;
+}
+
+/** One statement of a Cedar text, as Cedar read it when it was proposed. */
+export interface PolicyRule {
+  /** Its `@id`, or `policy-3` for the third. */
+  readonly id: string;
+  readonly verdict: PolicyVerdict;
+  /** Its `@reason`; empty where it gives none. */
+  readonly reason: string;
+  /** In characters of the text. */
+  readonly start: number;
+  readonly end: number;
+  readonly line: number;
+  /** The actions and kinds of principals that it can be about; null for all. */
+  readonly actions: readonly PolicyAction[] | null;
+  readonly principals: readonly PolicyRequest['principal']['kind'][] | null;
+}
+
+/** What is wrong with a text, and where; both numbers begin at 1, and are 0 where it is about the whole. */
+export interface PolicyProblem {
+  readonly severity: 'error' | 'warning';
+  readonly message: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** Of a dry-run: what somebody asked for once, and what each of two versions says to it. */
+export interface PolicyChange {
+  readonly action: PolicyAction;
+  readonly principal: string;
+  readonly resource: string;
+  readonly tool: string;
+  readonly at: string;
+  readonly before: { readonly verdict: PolicyVerdict; readonly rule: string };
+  readonly after: { readonly verdict: PolicyVerdict; readonly rule: string };
 }

@@ -6,6 +6,7 @@ import type {
   PolicyVerdict,
 } from '../../domain/policy.ts';
 import { covers, ROLES, type Role } from '../../domain/principal.ts';
+import { isInOwnContext } from './cedar-request.ts';
 
 /** A line of the default policy. */
 export interface BuiltInRule {
@@ -19,7 +20,7 @@ export interface BuiltInRule {
 /**
  * What holds where a workspace has no policy of its own. Read from the top: the first line that fits decides, and what
  * fits none is asked of people. Only two things happen unasked: what a person with the right starts, and what is said
- * where the asker was spoken to; neither of them after text that strangers wrote. `default.cedar` says the same in the
+ * where the asker was spoken to; neither of them after text that strangers wrote. `DEFAULT_CEDAR` says the same in the
  * language of policies, and a test holds both together.
  */
 export const BUILT_IN_RULES: readonly BuiltInRule[] = [
@@ -55,8 +56,7 @@ export const BUILT_IN_RULES: readonly BuiltInRule[] = [
   {
     id: 'own-context-post',
     actions: ['chat.post'],
-    when: ({ contextId, resource }) =>
-      contextId !== null && resource.kind === 'context' && resource.id === contextId,
+    when: isInOwnContext,
     verdict: 'allow',
     reason: 'An answer where the question was asked.',
   },
