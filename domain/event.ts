@@ -19,6 +19,9 @@ export const EVENT_TYPES = [
   'approval.expired',
   'approval.voided',
   'approval.delivered',
+  'standing_approval.created',
+  'standing_approval.revoked',
+  'chat.post_queued',
   'key.created',
   'key.revoked',
   'enrolment.offered',
@@ -58,6 +61,8 @@ export const EVENT_TYPES = [
   'memory.noted',
   'model.budget_reached',
   'limit.changed',
+  'policy.proposed',
+  'policy.activated',
   'webhook.created',
   'webhook.changed',
   'webhook.disabled',
@@ -65,6 +70,14 @@ export const EVENT_TYPES = [
   'webhook.deleted',
   'callback.agent_reported',
   'callback.runtime_reported',
+  'connector.created',
+  'connector.changed',
+  'connector.removed',
+  'chat.post_sent',
+  'chat.post_failed',
+  'chat.post_uncertain',
+  'chat.post_resent',
+  'chat.update_failed',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 

@@ -27,7 +27,18 @@ export interface ConnectorRow {
   readonly botName: string | null;
   readonly createdBy: string;
   readonly createdAt: Date;
+  /** Whether a process speaks for it: without one, `state` is what the last one saw. */
+  readonly isRun: boolean;
 }
+
+/** The name of the lease of whoever speaks for a connector. */
+export function connectorLease(id: string): string {
+  return `connector:${id}`;
+}
+
+/** A process that was killed leaves the state that it saw last. */
+const isRun = sql<boolean>`exists (select from listener_lease l
+  where l.name = 'connector:' || connector.id and l.lease_until > now())`;
 
 const COLUMNS = [
   'id',
@@ -45,6 +56,7 @@ const COLUMNS = [
   'bot_name as botName',
   'created_by as createdBy',
   'created_at as createdAt',
+  isRun.as('isRun'),
 ] as const;
 
 interface Found extends Omit<ConnectorRow, 'id'> {
@@ -236,11 +248,15 @@ export async function findConnectorSecret(
   return found ?? null;
 }
 
-/** The same again keeps the time since when. */
+/** As whoever holds the lease sees it. The same again keeps the time since when. */
 export async function noteConnectorState(
   db: Executor,
   id: string,
-  { state, detail }: { readonly state: ConnectorState; readonly detail: string },
+  {
+    state,
+    detail,
+    lease,
+  }: { readonly state: ConnectorState; readonly detail: string; readonly lease: Lease },
 ): Promise<void> {
   await db
     .updateTable('connector')
@@ -250,13 +266,8 @@ export async function noteConnectorState(
       state_since: sql<Date>`case when state = ${state} then state_since else now() end`,
     })
     .where('id', '=', id)
-    .where((where) => where.or([where('state', '<>', state), where('state_detail', '<>', detail)]))
+    .where(holds(lease))
     .execute();
-}
-
-/** What cannot be run any more by whoever ran it, as seen by a process that starts. */
-export async function noteStopped(db: Executor, id: string): Promise<void> {
-  await noteConnectorState(db, id, { state: 'stopped', detail: '' });
 }
 
 export type ClaimBotResult =
@@ -305,6 +316,41 @@ export async function claimBot(
   };
   return db.isTransaction ? work(db) : db.transaction().execute(work);
 }
+
+/**
+ * A chat goes on under another number: what is bound to it is bound to that, and what is still to be said goes there.
+ * Idempotent. Answers what was bound, for the record.
+ */
+export async function moveChat(
+  tx: Executor,
+  move: { readonly connectorId: string; readonly from: string; readonly to: string },
+): Promise<readonly { readonly id: string; readonly workspaceId: string }[]> {
+  const { connectorId, from, to } = move;
+  await writeCursor(tx, { connectorId, name: `${MOVED}${from}`, position: to });
+  return tx
+    .updateTable('context')
+    .set({ chat_id: to })
+    .where('connector_id', '=', connectorId)
+    .where('chat_id', '=', from)
+    .returning(['id', 'workspace_id as workspaceId'])
+    .execute();
+}
+
+/** From old numbers of chats to those under which they go on. */
+export async function readMoves(
+  db: Executor,
+  connectorId: string,
+): Promise<ReadonlyMap<string, string>> {
+  const rows = await db
+    .selectFrom('connector_cursor')
+    .select(['name', 'position'])
+    .where('connector_id', '=', connectorId)
+    .where('name', 'like', `${MOVED}%`)
+    .execute();
+  return new Map(rows.map(({ name, position }) => [name.slice(MOVED.length), position]));
+}
+
+const MOVED = 'moved:';
 
 /** Only whoever holds the lease speaks for a connector. */
 export function holds(lease: Lease) {
