@@ -29,3 +29,4 @@ export const ContextIdSchema = idSchema('ctx', { id: 'ContextId', of: 'a context
 export const CertificateIdSchema = idSchema('crt', { id: 'CertificateId', of: 'a certificate' });
 export const EnrolmentIdSchema = idSchema('enr', { id: 'EnrolmentId', of: 'an enrolment' });
 export const ConnectorIdSchema = idSchema('con', { id: 'ConnectorId', of: 'a connector' });
+export const PolicyIdSchema = idSchema('pol', { id: 'PolicyId', of: 'a version of a policy' });

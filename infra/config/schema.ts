@@ -10,6 +10,7 @@ import { host } from './schema/host.ts';
 import { hosting } from './schema/hosting.ts';
 import { listen } from './schema/listen.ts';
 import { models } from './schema/models.ts';
+import { policy } from './schema/policy.ts';
 import { quotas, retention } from './schema/retention.ts';
 import { secrets } from './schema/secrets.ts';
 import { log, metrics, telemetry } from './schema/telemetry.ts';
@@ -49,6 +50,7 @@ export const ConfigSchema = z.strictObject({
   agents,
   budgets,
   approvals,
+  policy,
   access,
   documents,
   checkpoints,

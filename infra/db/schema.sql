@@ -1,3 +1,7 @@
+active_policy.workspace_id text not null
+active_policy.policy_id text not null
+active_policy.activated_by text not null
+active_policy.activated_at timestamp with time zone not null default now()
 agent.id text not null
 agent.seq bigint not null identity
 agent.workspace_id text not null
@@ -132,6 +136,21 @@ audit.subject_id text not null
 audit.canonical text not null
 audit.prev_hash text not null
 audit.hash text not null
+certificate.id text not null
+certificate.seq bigint not null identity
+certificate.user_id text not null
+certificate.serial text not null
+certificate.fingerprint text not null
+certificate.public_key_hash text not null
+certificate.pem text not null
+certificate.label text not null default ''::text
+certificate.enrolment_id text
+certificate.renews_id text
+certificate.issued_at timestamp with time zone not null default now()
+certificate.expires_at timestamp with time zone not null
+certificate.revoked_at timestamp with time zone
+certificate.revoked_by text
+certificate.last_used_at timestamp with time zone
 chat_message.id text not null
 chat_message.seq bigint not null identity
 chat_message.workspace_id text not null
@@ -237,6 +256,21 @@ document.written_by_kind text not null
 document.written_by text not null
 document.created_at timestamp with time zone not null default now()
 document.written_at timestamp with time zone not null default now()
+enrolment_failure.seq bigint not null identity
+enrolment_failure.address text not null
+enrolment_failure.at timestamp with time zone not null default now()
+enrolment_secret.id text not null
+enrolment_secret.seq bigint not null identity
+enrolment_secret.lookup text not null
+enrolment_secret.hash text not null
+enrolment_secret.user_id text
+enrolment_secret.user_name text
+enrolment_secret.created_by text not null
+enrolment_secret.created_at timestamp with time zone not null default now()
+enrolment_secret.expires_at timestamp with time zone not null
+enrolment_secret.wrong_tries integer not null default 0
+enrolment_secret.voided_at timestamp with time zone
+enrolment_secret.used_at timestamp with time zone
 event.workspace_id text not null
 event.seq bigint not null
 event.key text not null
@@ -419,6 +453,25 @@ panel_session.token_hash text not null
 panel_session.key_id text not null
 panel_session.created_at timestamp with time zone not null default now()
 panel_session.expires_at timestamp with time zone not null
+policy.id text not null
+policy.seq bigint not null identity
+policy.workspace_id text not null
+policy.version integer not null
+policy.engine text not null
+policy.text text not null
+policy.rules jsonb not null default '[]'::jsonb
+policy.digest text not null
+policy.note text not null default ''::text
+policy.created_by text not null
+policy.created_at timestamp with time zone not null default now()
+policy_request.seq bigint not null identity
+policy_request.workspace_id text not null
+policy_request.at timestamp with time zone not null default now()
+policy_request.request jsonb not null
+policy_request.has_text boolean not null
+policy_request.verdict text not null
+policy_request.rule text not null
+policy_request.version integer not null
 post.id text not null
 post.seq bigint not null identity
 post.connector_id text not null
@@ -589,6 +642,9 @@ workspace_spend.workspace_id text not null
 workspace_spend.day date not null
 workspace_spend.tokens bigint not null default 0
 workspace_spend.cost_microdollars bigint not null default 0
+active_policy_pkey: PRIMARY KEY (workspace_id)
+active_policy_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
+active_policy_workspace_id_policy_id_fkey: FOREIGN KEY (workspace_id, policy_id) REFERENCES policy(workspace_id, id)
 agent_pkey: PRIMARY KEY (id)
 agent_spawn_id_fkey: FOREIGN KEY (spawn_id) REFERENCES spawn(id)
 agent_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id)
@@ -631,6 +687,14 @@ approval_request_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id
 approval_request_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 audit_pkey: PRIMARY KEY (workspace_id, seq)
 audit_workspace_id_key_key: UNIQUE (workspace_id, key)
+certificate_pkey: PRIMARY KEY (id)
+certificate_check: CHECK (((enrolment_id IS NULL) OR (renews_id IS NULL)))
+certificate_seq_key: UNIQUE (seq)
+certificate_serial_key: UNIQUE (serial)
+certificate_user_id_fkey: FOREIGN KEY (user_id) REFERENCES user_account(id)
+certificate_renews_id_fkey: FOREIGN KEY (renews_id) REFERENCES certificate(id)
+certificate_fingerprint_key: UNIQUE (fingerprint)
+certificate_enrolment_id_fkey: FOREIGN KEY (enrolment_id) REFERENCES enrolment_secret(id)
 chat_message_pkey: PRIMARY KEY (id)
 chat_message_seq_key: UNIQUE (seq)
 chat_message_user_id_fkey: FOREIGN KEY (user_id) REFERENCES user_account(id)
@@ -673,6 +737,12 @@ document_seq_key: UNIQUE (seq)
 document_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 document_workspace_id_path_key: UNIQUE (workspace_id, path)
 document_workspace_id_path_folded_key: UNIQUE (workspace_id, path_folded)
+enrolment_failure_pkey: PRIMARY KEY (seq)
+enrolment_secret_pkey: PRIMARY KEY (id)
+enrolment_secret_check: CHECK (((user_id IS NULL) <> (user_name IS NULL)))
+enrolment_secret_seq_key: UNIQUE (seq)
+enrolment_secret_lookup_key: UNIQUE (lookup)
+enrolment_secret_user_id_fkey: FOREIGN KEY (user_id) REFERENCES user_account(id)
 event_pkey: PRIMARY KEY (workspace_id, seq)
 event_workspace_id_key_key: UNIQUE (workspace_id, key)
 fact_pkey: PRIMARY KEY (agent_id, epoch, seq)
@@ -724,6 +794,16 @@ panel_link_pkey: PRIMARY KEY (token_hash)
 panel_link_key_id_fkey: FOREIGN KEY (key_id) REFERENCES api_key(id)
 panel_session_pkey: PRIMARY KEY (token_hash)
 panel_session_key_id_fkey: FOREIGN KEY (key_id) REFERENCES api_key(id)
+policy_pkey: PRIMARY KEY (id)
+policy_seq_key: UNIQUE (seq)
+policy_engine_check: CHECK ((engine = ANY (ARRAY['built-in'::text, 'cedar'::text, 'opa'::text])))
+policy_version_check: CHECK ((version > 0))
+policy_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
+policy_workspace_id_id_key: UNIQUE (workspace_id, id)
+policy_workspace_id_version_key: UNIQUE (workspace_id, version)
+policy_request_pkey: PRIMARY KEY (seq)
+policy_request_verdict_check: CHECK ((verdict = ANY (ARRAY['allow'::text, 'deny'::text, 'ask'::text])))
+policy_request_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 post_pkey: PRIMARY KEY (id)
 post_check: CHECK (((kind = 'edit'::text) = (edits_key IS NOT NULL)))
 post_key_key: UNIQUE (key)
@@ -786,6 +866,7 @@ workspace_counter_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES works
 workspace_limit_pkey: PRIMARY KEY (workspace_id)
 workspace_limit_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 workspace_spend_pkey: PRIMARY KEY (workspace_id, day)
+CREATE UNIQUE INDEX active_policy_pkey ON public.active_policy USING btree (workspace_id)
 CREATE INDEX agent_host ON public.agent USING btree (host_id) WHERE (ended_at IS NULL)
 CREATE INDEX agent_list ON public.agent USING btree (workspace_id, seq)
 CREATE UNIQUE INDEX agent_pkey ON public.agent USING btree (id)
@@ -810,6 +891,13 @@ CREATE INDEX approval_request_agent ON public.approval_request USING btree (agen
 CREATE UNIQUE INDEX audit_pkey ON public.audit USING btree (workspace_id, seq)
 CREATE INDEX audit_subject ON public.audit USING btree (workspace_id, subject_id, seq)
 CREATE UNIQUE INDEX audit_workspace_id_key_key ON public.audit USING btree (workspace_id, key)
+CREATE UNIQUE INDEX certificate_pkey ON public.certificate USING btree (id)
+CREATE INDEX certificate_user ON public.certificate USING btree (user_id)
+CREATE UNIQUE INDEX certificate_renewal ON public.certificate USING btree (renews_id, public_key_hash) WHERE (renews_id IS NOT NULL)
+CREATE UNIQUE INDEX certificate_seq_key ON public.certificate USING btree (seq)
+CREATE UNIQUE INDEX certificate_enrolment ON public.certificate USING btree (enrolment_id) WHERE (enrolment_id IS NOT NULL)
+CREATE UNIQUE INDEX certificate_serial_key ON public.certificate USING btree (serial)
+CREATE UNIQUE INDEX certificate_fingerprint_key ON public.certificate USING btree (fingerprint)
 CREATE UNIQUE INDEX chat_message_pkey ON public.chat_message USING btree (id)
 CREATE INDEX chat_message_context ON public.chat_message USING btree (context_id, seq)
 CREATE UNIQUE INDEX chat_message_seq_key ON public.chat_message USING btree (seq)
@@ -841,6 +929,12 @@ CREATE UNIQUE INDEX document_pkey ON public.document USING btree (id)
 CREATE UNIQUE INDEX document_seq_key ON public.document USING btree (seq)
 CREATE UNIQUE INDEX document_workspace_id_path_key ON public.document USING btree (workspace_id, path)
 CREATE UNIQUE INDEX document_workspace_id_path_folded_key ON public.document USING btree (workspace_id, path_folded)
+CREATE INDEX enrolment_failure_at ON public.enrolment_failure USING btree (at)
+CREATE UNIQUE INDEX enrolment_failure_pkey ON public.enrolment_failure USING btree (seq)
+CREATE INDEX enrolment_failure_address ON public.enrolment_failure USING btree (address, at)
+CREATE UNIQUE INDEX enrolment_secret_pkey ON public.enrolment_secret USING btree (id)
+CREATE UNIQUE INDEX enrolment_secret_seq_key ON public.enrolment_secret USING btree (seq)
+CREATE UNIQUE INDEX enrolment_secret_lookup_key ON public.enrolment_secret USING btree (lookup)
 CREATE UNIQUE INDEX event_pkey ON public.event USING btree (workspace_id, seq)
 CREATE INDEX event_purge ON public.event USING btree (purge_after) WHERE (purge_after IS NOT NULL)
 CREATE INDEX event_subject ON public.event USING btree (workspace_id, subject_id, seq)
@@ -881,6 +975,13 @@ CREATE UNIQUE INDEX panel_link_pkey ON public.panel_link USING btree (token_hash
 CREATE INDEX panel_link_expires_at ON public.panel_link USING btree (expires_at)
 CREATE UNIQUE INDEX panel_session_pkey ON public.panel_session USING btree (token_hash)
 CREATE INDEX panel_session_expires_at ON public.panel_session USING btree (expires_at)
+CREATE UNIQUE INDEX policy_pkey ON public.policy USING btree (id)
+CREATE UNIQUE INDEX policy_seq_key ON public.policy USING btree (seq)
+CREATE UNIQUE INDEX policy_workspace_id_id_key ON public.policy USING btree (workspace_id, id)
+CREATE UNIQUE INDEX policy_workspace_id_version_key ON public.policy USING btree (workspace_id, version)
+CREATE UNIQUE INDEX policy_request_pkey ON public.policy_request USING btree (seq)
+CREATE INDEX policy_request_purge ON public.policy_request USING btree (at)
+CREATE INDEX policy_request_recent ON public.policy_request USING btree (workspace_id, seq DESC)
 CREATE UNIQUE INDEX post_pkey ON public.post USING btree (id)
 CREATE INDEX post_edits ON public.post USING btree (edits_key) WHERE (edits_key IS NOT NULL)
 CREATE INDEX post_purge ON public.post USING btree (created_at)
@@ -1026,6 +1127,15 @@ begin
     )
     select * from granted order by seq;
 end $function$
+
+CREATE OR REPLACE FUNCTION public.policy_is_fixed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'a version of a policy never changes';
+end
+$function$
 
 CREATE OR REPLACE FUNCTION public.release_slot(p_pool text, p_holder text, p_lease interval)
  RETURNS SETOF slot

@@ -5,6 +5,7 @@ import type { EventType } from '../../domain/event.ts';
 import type { FactKind, PromptClosure } from '../../domain/fact.ts';
 import type { Principal, Role, Scope } from '../../domain/principal.ts';
 import type { LoginMethod, PromptKind } from '../../domain/prompt.ts';
+import type { DecidingRole } from '../../domain/risk.ts';
 import type {
   DefaultedJson,
   Json,
@@ -15,11 +16,13 @@ import type {
   TimeNow,
 } from './column.ts';
 import type { AgentKeyTables } from './tables/agent-key.ts';
+import type { CertificateTables } from './tables/certificate.ts';
 import type { ChatTables } from './tables/chat.ts';
 import type { ChatSurfaceTables } from './tables/chat-surface.ts';
 import type { CheckpointTables } from './tables/checkpoint.ts';
 import type { PanelTables } from './tables/panel.ts';
 import type { PeopleTables } from './tables/people.ts';
+import type { PolicyTables } from './tables/policy.ts';
 import type { WebhookTables } from './tables/webhook.ts';
 import type { HostingTables } from './tables/hosting.ts';
 import type { DefinitionTables } from './tables/definition.ts';
@@ -254,7 +257,7 @@ export interface ApprovalTable {
   /** Of the agent that asks: who has a role in that context only may decide it. */
   context_id: Nullable<string>;
   /** Who decides it, as the table of risks said when it was asked. */
-  role: Nullable<Role>;
+  role: Nullable<DecidingRole>;
   /** What the gate answered: `GateNote`. */
   gate: NullableJson;
   /** What may be approved for ever, canonical text; null where it may not. */
@@ -339,12 +342,14 @@ export interface Database
   extends
     FirstTables,
     AgentKeyTables,
+    CertificateTables,
     ChatTables,
     ChatSurfaceTables,
     CheckpointTables,
     DefinitionTables,
     DocumentTables,
     GrantTables,
+    PolicyTables,
     HostingTables,
     LimitTables,
     MemoryTables,

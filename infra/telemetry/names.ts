@@ -12,6 +12,7 @@ export const SPAN_NAMES = {
   hostCall: (method: string, route: string) => `call host ${method} ${route}`,
   modelCall: (operation: string, model: string) => `${operation} ${model}`,
   toolCall: (tool: string) => `execute_tool ${tool}`,
+  policyDecision: (action: string) => `policy ${action}`,
 } as const;
 
 /** Which part of Rookery made a span: the name of its instrumentation scope. */
@@ -21,7 +22,8 @@ export type SpanScope =
   | 'rookery.worker'
   | 'rookery.host'
   | 'rookery.gateway'
-  | 'rookery.mcp';
+  | 'rookery.mcp'
+  | 'rookery.policy';
 
 /**
  * All that a span may say. Ids, names, numbers: what a terminal shows, what people type and what models write has no
@@ -55,6 +57,9 @@ export interface SpanFacts {
   readonly inputTokens?: number;
   readonly outputTokens?: number;
   readonly tool?: string;
+  readonly policyVerdict?: string;
+  readonly policyRule?: string;
+  readonly policyVersion?: number;
   /** One of our error codes, or a class of failure: never a message. */
   readonly errorCode?: string;
 }
@@ -85,6 +90,9 @@ const ATTRIBUTES = {
   inputTokens: 'gen_ai.usage.input_tokens',
   outputTokens: 'gen_ai.usage.output_tokens',
   tool: 'gen_ai.tool.name',
+  policyVerdict: 'rookery.policy.verdict',
+  policyRule: 'rookery.policy.rule',
+  policyVersion: 'rookery.policy.version',
   errorCode: 'error.type',
 } as const satisfies Record<keyof SpanFacts, string>;
 

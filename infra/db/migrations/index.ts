@@ -10,9 +10,11 @@ import * as documentMessage from './0008-document-message.ts';
 import * as checkpoint from './0009-checkpoint.ts';
 import * as people from './0010-people.ts';
 import * as chat from './0011-chat.ts';
+import * as policy from './0012-policy.ts';
 import * as gate from './0013-gate.ts';
 import * as connector from './0014-connector.ts';
 import * as chatSurface from './0016-chat-surface.ts';
+import * as certificate from './0017-certificate.ts';
 
 /** In order of name. Forward only: a mistake is mended by the next one, never by editing one that was released. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -27,7 +29,9 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0009-checkpoint': checkpoint,
   '0010-people': people,
   '0011-chat': chat,
+  '0012-policy': policy,
   '0013-gate': gate,
   '0014-connector': connector,
   '0016-chat-surface': chatSurface,
+  '0017-certificate': certificate,
 };

@@ -27,6 +27,7 @@ export const PURGE_KINDS = [
   'webhook_receipt',
   'message',
   'memory_note',
+  'policy_request',
 ] as const;
 export type PurgeKind = (typeof PURGE_KINDS)[number];
 
@@ -56,6 +57,7 @@ const CONDITIONS = {
     and coalesce(t.answered_at, t.created_at) < ${before(eventDays)}`,
   memory_note: ({ eventDays }) => sql`t.scope = 'agent' and exists (select from agent g
     where g.id = t.agent_id and g.ended_at < ${before(eventDays)})`,
+  policy_request: ({ eventDays }) => sql`t.at < ${before(eventDays)}`,
 } satisfies Record<PurgeKind, (retention: Retention) => ReturnType<typeof sql>>;
 
 function before(days: number): ReturnType<typeof sql> {
@@ -98,6 +100,7 @@ export async function purgeAll(
     webhook_receipt: 0,
     message: 0,
     memory_note: 0,
+    policy_request: 0,
   };
   for (const kind of PURGE_KINDS) {
     for (;;) {
