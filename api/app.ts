@@ -5,15 +5,24 @@ import type { ApiDeps } from './deps.ts';
 import { answerProblem, HttpError, problemOf, problemResponse } from './errors.ts';
 import { pass, type ApiContext, type GateDeps, type Passage } from './gate.ts';
 import { recordAccess } from './middleware/access-log.ts';
+import { guardCertificate } from './middleware/certificate.ts';
 import { guardAdmin } from './middleware/codec-cors.ts';
+import { LOOPBACK_RULE, ruleOfNames } from './middleware/loopback.ts';
 import { createRateLimiter } from './middleware/rate.ts';
 import { traced } from './middleware/trace.ts';
 import type { ListenerKind, Route } from './route.ts';
 import { routes } from './routes/index.ts';
 import type { ApiApp } from './upgrade.ts';
 
+/** How an admin listener is guarded beyond keys: by being on this machine, or by certificates, under these names. */
+export type AdminDoor = 'loopback' | { readonly names: readonly string[] };
+
 /** The whole API, or what of it a listener serves: the table of `routes/index.ts`, each behind the one gate. Nothing else registers a handler. */
-export function createApp(deps: ApiDeps, listener: ListenerKind): ApiApp {
+export function createApp(
+  deps: ApiDeps,
+  listener: ListenerKind,
+  door: AdminDoor = 'loopback',
+): ApiApp {
   const gate: GateDeps = { deps, limiter: createRateLimiter(deps.clock), listener };
   const app: ApiApp = new Hono();
   app.use(requestId({ limitLength: 128 }));
@@ -24,7 +33,9 @@ export function createApp(deps: ApiDeps, listener: ListenerKind): ApiApp {
   });
   app.use(secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'none'"] }, overwrite: false }));
   if (listener === 'admin') {
-    app.use(guardAdmin(deps.codec?.uiOrigin ?? null));
+    const rule = door === 'loopback' ? LOOPBACK_RULE : ruleOfNames(door.names);
+    app.use(guardAdmin(deps.codec?.uiOrigin ?? null, rule));
+    if (door !== 'loopback') app.use(guardCertificate(deps));
   }
   const served = routes.filter((route) => listener === 'admin' || route.listener === 'public');
   for (const route of served) {

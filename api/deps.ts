@@ -4,6 +4,7 @@ import type { PayloadCodec } from '@temporalio/common';
 import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
 import type { UserPrincipal } from '../domain/principal.ts';
+import type { CertificateAuthority } from '../infra/ca/contract.ts';
 import type { HostClient } from '../infra/host/contract.ts';
 import type { Database } from '../infra/db/schema.ts';
 import type { LimitCeilings } from '../domain/limit.ts';
@@ -64,6 +65,13 @@ export interface CertificateSignIn {
   authenticate(incoming: IncomingMessage): Promise<UserPrincipal | null>;
 }
 
+/** Gives out client certificates. */
+export interface CertificateOffice {
+  readonly authority: CertificateAuthority;
+  /** Where those who have one go. */
+  readonly adminUrl: () => string;
+}
+
 export interface Clock {
   now(): number;
 }
@@ -107,6 +115,8 @@ export interface ApiDeps {
   readonly oidc?: TokenSignIn;
   /** Absent where no certificates are given out. */
   readonly certificates?: CertificateSignIn;
+  /** Absent likewise: gives them out. */
+  readonly office?: CertificateOffice;
 }
 
 interface CodecAccess {

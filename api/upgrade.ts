@@ -40,7 +40,7 @@ export interface Upgrades {
  * documents hold. Not the adapter's own upgrade, which answers a refusal without its body.
  */
 export function serveUpgrades(
-  server: Server,
+  server: Pick<Server, 'on'>,
   { app, logger }: { readonly app: ApiApp; readonly logger: Logger },
 ): Upgrades {
   const sockets = new WebSocketServer({

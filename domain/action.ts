@@ -6,6 +6,8 @@ export interface ActionRule {
   readonly scope: Scope;
   /** Asked in a context about its workspace, it is about that context only, and a role there is enough. */
   readonly inContext?: true;
+  /** Names no record, and is for whoever has a role somewhere, be it for one context or one thing. */
+  readonly withAnyRole?: true;
 }
 
 /**
@@ -34,8 +36,8 @@ export const ACTIONS = {
   listRoleBindings: { role: 'admin', scope: 'users:read' },
   grantRole: { role: 'admin', scope: 'users:write' },
   revokeRole: { role: 'admin', scope: 'users:write' },
-  explainAccess: { role: 'viewer', scope: 'workspaces:read' },
-  listActions: { role: 'viewer', scope: 'workspaces:read' },
+  explainAccess: { role: 'viewer', scope: 'workspaces:read', withAnyRole: true },
+  listActions: { role: 'viewer', scope: 'workspaces:read', withAnyRole: true },
   listContexts: { role: 'viewer', scope: 'contexts:read' },
   createContext: { role: 'admin', scope: 'contexts:write' },
   getContext: { role: 'viewer', scope: 'contexts:read' },
@@ -153,7 +155,7 @@ export const ACTIONS = {
 } as const satisfies Record<string, ActionRule>;
 export type Action = keyof typeof ACTIONS;
 
-export function isInContext(action: Action): boolean {
-  const rule: ActionRule = ACTIONS[action];
-  return rule.inContext === true;
+/** Wider than its own line: with all that a line may say. */
+export function ruleOf(action: Action): ActionRule {
+  return ACTIONS[action];
 }

@@ -3,14 +3,16 @@ import type { Logger } from 'pino';
 import { createAgentLiveness } from '../api/agent-liveness.ts';
 import type { ApiDeps } from '../api/deps.ts';
 import { createMetrics } from '../api/metrics.ts';
+import { createCertificateSignIn } from '../api/middleware/certificate.ts';
 import { startApi, type ApiListener, type RunningApi } from '../api/server.ts';
 import { AppError } from '../domain/error.ts';
+import type { CertificateAuthority } from '../infra/ca/contract.ts';
 import type { Config } from '../infra/config/config.ts';
-import { ADMIN_HOST } from '../infra/config/schema/admin.ts';
 import { listenForEvents, type EventListener } from '../infra/db/listen.ts';
 import type { Database } from '../infra/db/schema.ts';
 import { errnoOf } from '../infra/errno.ts';
 import { watchLinks } from '../infra/link/watch.ts';
+import { adminListenerOf, adminUrlOf, openCertificates } from './certificates.ts';
 import type { Hosts } from './hosts.ts';
 import { ceilingsOf } from './ceilings.ts';
 import { createWebhookSender } from '../infra/webhook/sender.ts';
@@ -34,12 +36,14 @@ export interface ApiParts {
 export interface RunningListeners {
   readonly url: string;
   readonly adminUrl: string;
+  /** Null where the admin listener asks for no certificates. */
+  readonly authority: CertificateAuthority | null;
   close(): Promise<void>;
 }
 
 /** The public listener and the admin one, over the same parts. */
 export async function startListeners(parts: ApiParts): Promise<RunningListeners> {
-  const { listen, admin } = parts.config;
+  const { listen } = parts.config;
   const started = new AsyncDisposableStack();
   try {
     const events = await listenForEvents({
@@ -51,7 +55,16 @@ export async function startListeners(parts: ApiParts): Promise<RunningListeners>
     started.defer(() => webhooks.close());
     const models = openModels(parts);
     started.defer(() => models.close());
-    const deps = { ...depsOf(parts, events), webhooks, models };
+    const authority = await openCertificates(parts.config, parts.secrets);
+    const adminListener = adminListenerOf(parts.config, authority);
+    let adminPort = adminListener.port;
+    const adminUrl = (): string => adminUrlOf(parts.config, adminPort);
+    const deps = {
+      ...depsOf(parts, events),
+      webhooks,
+      models,
+      ...(authority === null ? {} : { ...certificatesOf(parts), office: { authority, adminUrl } }),
+    };
     const start = async (listener: ApiListener): Promise<RunningApi> => {
       const api = await startApi(deps, listener).catch((error: unknown) => {
         throw inWords(error, listener);
@@ -64,8 +77,9 @@ export async function startListeners(parts: ApiParts): Promise<RunningListeners>
     const { hub } = parts.hosts.door;
     const watching = watchLinks({ hub, db: parts.db, events, log: parts.log });
     started.defer(() => watching.stop());
-    const adminApi = await start({ kind: 'admin', hostname: ADMIN_HOST, port: admin.port });
-    return { url: api.url, adminUrl: adminApi.url, close: () => started.disposeAsync() };
+    const adminApi = await start(adminListener);
+    adminPort = Number(new URL(adminApi.url).port);
+    return { url: api.url, adminUrl: adminApi.url, authority, close: () => started.disposeAsync() };
   } catch (error) {
     await started.disposeAsync();
     throw error;
@@ -110,13 +124,17 @@ function depsOf(parts: ApiParts, events: EventListener): Omit<ApiDeps, 'webhooks
   };
 }
 
+function certificatesOf({ db }: ApiParts): Pick<ApiDeps, 'certificates'> {
+  return { certificates: createCertificateSignIn({ db, clock: { now: () => Date.now() } }) };
+}
+
 const PORT_SETTINGS = { public: 'listen.port', admin: 'admin.port' } as const;
 
-function inWords(error: unknown, { kind, hostname, port }: ApiListener): unknown {
+function inWords(error: unknown, { kind, hostname, port, tls }: ApiListener): unknown {
   if (errnoOf(error) !== 'EADDRINUSE') return error;
   return new AppError(
     'conflict',
-    `Port ${port} of ${hostname} is in use. Stop what uses it, or choose another with --set ${PORT_SETTINGS[kind]}=<port>.`,
+    `Port ${port} of ${hostname} is in use. Stop what uses it, or choose another with --set ${tls === undefined ? PORT_SETTINGS[kind] : 'admin.tlsPort'}=<port>.`,
     { cause: error },
   );
 }

@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import { AGENT_TYPES, type AgentType } from '../domain/agent.ts';
 import type { ConfigFlags } from './flags.ts';
+import type { EnrolSecretFlags } from './run-enrol-secret.ts';
 
 const UP_HELP = `
 Starts what is not configured otherwise: PostgreSQL (DATABASE_URL), Temporal with its Web UI
@@ -22,6 +23,15 @@ Examples:
   rookery demo
   rookery demo --yes
   rookery demo --agent claude
+`;
+
+const ENROL_SECRET_HELP = `
+Needs no certificate and no key: whoever may read the data directory and the database may do anything here, and the audit
+says that it was done. For when admin.mtls is on and nobody has a certificate yet, or all of them are lost.
+
+Examples:
+  rookery enrol-secret --name Ada
+  rookery enrol-secret --user usr_01kq3zd8c2f5tv7m9x4r6b0wne
 `;
 
 const GROUP = 'Runtime:';
@@ -87,6 +97,16 @@ export function addProcessCommands(program: Command): void {
     const { runMigrate } = await import('./run-migrate.ts');
     await runMigrate(flags);
   });
+
+  add(program, 'enrol-secret', 'make a one-time secret that lets a machine enrol, on the server')
+    .option('--user <user>', 'whose machine it is, by id; without it the first overlord is made')
+    .option('--name <name>', 'of the first overlord')
+    .option('--json', 'one JSON document')
+    .addHelpText('after', ENROL_SECRET_HELP)
+    .action(async (flags: EnrolSecretFlags) => {
+      const { runEnrolSecret } = await import('./run-enrol-secret.ts');
+      await runEnrolSecret(flags);
+    });
 
   add(program, 'doctor', 'say what is found, what is missing, and how to get it')
     .option('--json', 'one JSON document')

@@ -5,6 +5,7 @@ import { createHostClient } from '../infra/host/client.ts';
 import { installTemporalRuntime } from '../infra/temporal/runtime.ts';
 import { startListeners, type ApiParts } from './api.ts';
 import { loadCodec } from './codec.ts';
+import { offerFirst } from './certificates.ts';
 import { configOf, type ConfigFlags } from './flags.ts';
 import { bootstrap, writeConnection } from './bootstrap.ts';
 import { openHosts } from './hosts.ts';
@@ -28,6 +29,8 @@ export async function runApi(flags: ConfigFlags): Promise<void> {
     await writeConnection(connection, { url, adminUrl, apiKey: newApiKey });
     // Not through the log, which is kept and shipped.
     if (newApiKey !== null) process.stdout.write(`API key, shown once: ${newApiKey}\n`);
+    const secret = await offerFirst(parts.db, api.authority);
+    if (secret !== null) process.stdout.write(`Enrol: rookery enrol ${url} ${secret}\n`);
     parts.log.info({ url, adminUrl }, 'api ready');
     await untilStopped();
     await api.close();

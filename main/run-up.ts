@@ -29,17 +29,25 @@ export async function runUp(flags: ConfigFlags): Promise<void> {
   progress.note(`Stopped in ${since(stoppedAt)}.`);
 }
 
-function addresses({ url, adminUrl, temporalUiUrl, newApiKey }: RunningRookery): string {
+function addresses(rookery: RunningRookery): string {
+  const { url, adminUrl, temporalUiUrl, newApiKey, enrolmentSecret } = rookery;
+  const forWhom = adminUrl.startsWith('https:') ? 'with a certificate' : 'from this machine only';
   const rows = [
     `  API          ${url}/v1 (${url}/v1/openapi.json)`,
     `  Panel        ${url}/ (\`rookery panel\` prints a link that signs you in)`,
-    `  Admin        ${adminUrl} (from this machine only)`,
+    `  Admin        ${adminUrl} (${forWhom})`,
     ...(temporalUiUrl === null ? [] : [`  Temporal UI  ${temporalUiUrl}`]),
     ...(newApiKey === null
       ? []
       : [
           `  API key      ${styleText('bold', newApiKey)}`,
           '               Shown once. `rookery` finds it by itself in this folder.',
+        ]),
+    ...(enrolmentSecret === null
+      ? []
+      : [
+          `  Enrol        ${styleText('bold', `rookery enrol ${url} ${enrolmentSecret}`)}`,
+          '               Makes you the overlord. Good once, for ten minutes; `rookery enrol-secret` makes another.',
         ]),
     `  Try          npx rookery spawn gemini --task 'List the files here' --wait`,
   ];

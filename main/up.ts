@@ -3,6 +3,7 @@ import { AppError } from '../domain/error.ts';
 import type { Config } from '../infra/config/config.ts';
 import type { HostClient } from '../infra/host/contract.ts';
 import { bootstrap, writeConnection } from './bootstrap.ts';
+import { offerFirst } from './certificates.ts';
 import { loadCodec } from './codec.ts';
 import { openHosts } from './hosts.ts';
 import { startHostProcess } from './host-process.ts';
@@ -31,6 +32,8 @@ export interface RunningRookery {
   readonly temporalUiUrl: string | null;
   /** Set by the start that made it: shown once. */
   readonly newApiKey: string | null;
+  /** Makes the first overlord; null where there is one, or nobody needs a certificate. Shown once. */
+  readonly enrolmentSecret: string | null;
   /** A key of this data directory's owner, null where its file was removed. */
   readonly apiKey: string | null;
   readonly host: HostClient;
@@ -106,11 +109,13 @@ async function start(options: UpOptions, parts: AsyncDisposableStack): Promise<R
     adminUrl: api.adminUrl,
     apiKey: newApiKey,
   });
+  const enrolmentSecret = await offerFirst(database.db, api.authority);
   return {
     url: api.url,
     adminUrl: api.adminUrl,
     temporalUiUrl: temporalServer.uiUrl,
     newApiKey,
+    enrolmentSecret,
     apiKey: connection?.apiKey ?? null,
     host: host.client,
     failed: workers.failed,

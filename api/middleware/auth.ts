@@ -6,6 +6,8 @@ import { parseId } from '../../domain/id.ts';
 import { findKeyByPrefix, touchKey, type ApiKey } from '../../infra/db/queries/key.ts';
 import { findLiveUser, type LiveUser } from '../../infra/db/queries/principal.ts';
 import { equalText, sha256Hex } from '../../infra/digest.ts';
+import { isPrivateWorkspace } from '../../infra/db/queries/workspace-kind.ts';
+import type { Executor } from '../../infra/db/schema.ts';
 import type { ApiDeps } from '../deps.ts';
 import { findCookieKey, isForeignPage } from './panel-session.ts';
 
@@ -39,24 +41,24 @@ export interface Asked {
 }
 
 /**
- * Who calls: by a header where there is one (a key of ours, or the token of a sign-in), else by the certificate of the
- * connection, else by the cookie of a panel's session. What is shown and not good is refused: nothing else is tried
- * in its place. Throws `unauthenticated`.
+ * Who calls: by the certificate of the connection where there is one, whatever key comes with it; else by a header (a
+ * key of ours, or the token of a sign-in), else by the cookie of a panel's session. What is shown and not good is
+ * refused: nothing else is tried in its place. Throws `unauthenticated`.
  */
 export async function authenticateRequest(
   deps: AuthDeps,
   { request, incoming }: Asked,
 ): Promise<UserPrincipal> {
+  // A browser sends a certificate by itself, as it does a cookie: another page's request is not its owner's.
+  if (incoming !== undefined && deps.certificates !== undefined && !isForeignPage(request)) {
+    const user = await deps.certificates.authenticate(incoming);
+    if (user !== null) return user;
+  }
   const header = request.headers.get('authorization');
   if (header !== null) {
     const token = deps.oidc === undefined ? undefined : TOKEN.exec(header)?.[1];
     if (token === undefined) return authenticate(deps, header);
     return (await deps.oidc?.authenticate(token)) ?? refuse();
-  }
-  // A browser sends a certificate by itself, as it does a cookie: another page's request is not its owner's.
-  if (incoming !== undefined && deps.certificates !== undefined && !isForeignPage(request)) {
-    const user = await deps.certificates.authenticate(incoming);
-    if (user !== null) return user;
   }
   const key = await findCookieKey(deps, request);
   return key === null ? authenticate(deps, header) : callerOf(deps, key);
@@ -94,6 +96,11 @@ async function callerOf(
   row: ApiKey,
 ): Promise<UserPrincipal> {
   if (clock.now() - (row.lastUsedAt?.getTime() ?? 0) > TOUCH_EVERY_MS) await touchKey(db, row.id);
+  return (await principalOfKey(db, row)) ?? refuse();
+}
+
+/** Whose key this is, and what is left of his roles with it; null where he is disabled. */
+export async function principalOfKey(db: Executor, row: ApiKey): Promise<UserPrincipal | null> {
   const keyId = parseId('apiKey', row.id);
   const { role, scopes, workspaceId } = row;
   const place =
@@ -105,7 +112,8 @@ async function callerOf(
     return { ...common, id: keyId, userId: null, name: row.name, bindings: [{ role, place }] };
   }
   const user = await findLiveUser(db, row.userId);
-  if (user === null) throw unauthenticated();
-  const bindings = narrow(user.bindings, { role, place });
+  if (user === null) return null;
+  const isPrivate = workspaceId !== null && (await isPrivateWorkspace(db, workspaceId));
+  const bindings = narrow(user.bindings, { role, place, isPrivate });
   return { ...common, id: user.id, userId: user.id, name: user.name, bindings };
 }

@@ -1,19 +1,19 @@
 import type { MiddlewareHandler } from 'hono';
-import { checkLoopback } from './loopback.ts';
+import { checkHost, type HostRule } from './loopback.ts';
 
 const PATH = '/codec/';
 /** How long a browser may remember the answer: two hours is the longest that any does, and ten minutes cost nothing. */
 const MAX_AGE_SECONDS = 600;
 
 /**
- * What the admin listener asks of every request before anything else: that it was meant for this machine, and comes from
- * none but our own pages. The one exception is Temporal's Web UI, at `uiOrigin`: it may ask /codec, with a key.
+ * What the admin listener asks of every request before anything else: that it was meant for it, and comes from none but
+ * our own pages. The one exception is Temporal's Web UI, at `uiOrigin`: it may ask /codec, with a key.
  */
-export function guardAdmin(uiOrigin: string | null): MiddlewareHandler {
+export function guardAdmin(uiOrigin: string | null, rule: HostRule): MiddlewareHandler {
   return async (c, next) => {
     const isUi =
       uiOrigin !== null && c.req.path.startsWith(PATH) && c.req.header('origin') === uiOrigin;
-    checkLoopback(c.req.raw, isUi ? uiOrigin : null);
+    checkHost(c.req.raw, rule, isUi ? uiOrigin : null);
     if (!isUi) return next();
     if (c.req.method === 'OPTIONS') return preflight(uiOrigin);
     await next();

@@ -3,13 +3,16 @@ import { agentKeyRoutes } from './agent-key.ts';
 import { agentRoutes } from './agent.ts';
 import { approvalRoutes } from './approval.ts';
 import { auditRoutes } from './audit.ts';
+import { certificateRoutes } from './certificate.ts';
 import { compatRoutes } from './compat.ts';
 import { compatSocketRoutes } from './compat-socket.ts';
 import { definitionRoutes } from './definition.ts';
 import { callbackRoutes } from './callback.ts';
 import { codecRoutes } from './codec.ts';
 import { documentRoutes } from './document.ts';
+import { enrolmentRoutes } from './enrolment.ts';
 import { eventRoutes } from './event.ts';
+import { explainRoutes } from './explain.ts';
 import { healthRoutes } from './health.ts';
 import { hostingRoutes } from './hosting.ts';
 import { hostRoutes } from './host.ts';
@@ -42,9 +45,12 @@ export const routes: readonly Route[] = [
   openApiRoute(() => routes),
   ...workspaceRoutes,
   ...keyRoutes,
+  ...enrolmentRoutes,
+  ...certificateRoutes,
   ...userRoutes,
   ...identityRoutes,
   ...roleBindingRoutes,
+  ...explainRoutes(() => routes),
   ...definitionRoutes,
   ...limitRoutes,
   ...spawnRoutes,

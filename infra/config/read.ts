@@ -160,13 +160,14 @@ function contradictionsIn(config: Config, givenKeys: ReadonlySet<string>): strin
         `approvals.${name}: ${approvals[name]} is not before approvals.expiryMs ${approvals.expiryMs}`,
       );
   }
-  const ports = [listen.port, admin.port]
+  const adminPort = admin.mtls === 'on' ? admin.tlsPort : admin.port;
+  const ports = [listen.port, adminPort]
     .concat(temporal.address === null ? [temporal.port, temporal.uiPort] : [])
     // Each 0 is another free port.
     .filter((port) => port !== 0);
   if (new Set(ports).size < ports.length)
     problems.push(
-      'listen.port, admin.port, temporal.port and temporal.uiPort: must be different ports',
+      `listen.port, ${admin.mtls === 'on' ? 'admin.tlsPort' : 'admin.port'}, temporal.port and temporal.uiPort: must be different ports`,
     );
   try {
     checkSocketPath(config.host.socketPath);

@@ -5,10 +5,16 @@ import { errnoOf } from '../errno.ts';
 /** A secret or a small file of them; whatever is larger is another file by mistake. */
 const FILE_BYTES_MAX = 1024 * 1024;
 
+interface PrivateOptions {
+  readonly mayBeRead?: boolean;
+  /** Refuses what its group may use, too: for what this program makes and nobody shares. */
+  readonly isOwnersOnly?: boolean;
+}
+
 /** Throws `invalid_input` for what everybody on this machine may use, unless its reading alone gives nothing away. */
 export async function readPrivate(
   path: string,
-  { mayBeRead = false }: { readonly mayBeRead?: boolean } = {},
+  { mayBeRead = false, isOwnersOnly = false }: PrivateOptions = {},
 ): Promise<string> {
   if (!path.startsWith('/'))
     throw new AppError('invalid_input', `The path of a secret is absolute: ${path}.`);
@@ -20,6 +26,11 @@ export async function readPrivate(
     // Asked of the open file, so that it is the one that is read.
     const info = await file.stat();
     if (!info.isFile()) throw new AppError('invalid_input', `${path} is not a file.`);
+    if (isOwnersOnly && (info.mode & 0o077) !== 0)
+      throw new AppError(
+        'invalid_input',
+        `Others may use the secret file ${path}. Run: chmod 600 '${path}'`,
+      );
     if ((info.mode & (mayBeRead ? 0o002 : 0o007)) !== 0)
       throw new AppError(
         'invalid_input',
