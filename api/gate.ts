@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { isInContext } from '../domain/action.ts';
+import { ruleOf } from '../domain/action.ts';
 import { AppError } from '../domain/error.ts';
 import type { UserPrincipal } from '../domain/principal.ts';
 import { ANYWHERE, authorize, enough, type Place } from '../domain/authorize.ts';
@@ -178,7 +178,7 @@ async function spokenIn(
   { db }: ApiDeps,
 ): Promise<string | null> {
   const contextId = c.env?.inside?.contextId ?? null;
-  if (contextId === null || !isInContext(action)) return null;
+  if (contextId === null || ruleOf(action).inContext !== true) return null;
   const context = await getContext(db, contextId);
   return context?.workspaceId === found.workspaceId ? contextId : null;
 }
@@ -199,7 +199,7 @@ function allow(access: UserAccess, { passage, caller, place }: Asking): Caller {
   if (decision.kind === 'deny') throw new AppError('policy_denied', decision.message);
   const { role } = decision;
   if (place !== ANYWHERE) return { ...caller, role };
-  return { ...caller, role, bindings: enough(caller.bindings, access.role) };
+  return { ...caller, role, bindings: enough(caller.bindings, access.action) };
 }
 
 /** A parameter given twice means two things, so it means neither. */

@@ -1,4 +1,4 @@
-import { ACTIONS, type Action } from './action.ts';
+import { ruleOf, type Action, type ActionRule } from './action.ts';
 import type { WorkspaceId } from './id.ts';
 import {
   covers,
@@ -35,9 +35,8 @@ export function authorize(
   action: Action,
   place: Place | typeof ANYWHERE,
 ): AccessDecision {
-  const needed = ACTIONS[action];
-  const role =
-    place === ANYWHERE ? bestRole(who.bindings.filter(isWide)) : roleAt(who.bindings, place);
+  const needed = ruleOf(action);
+  const role = bestRole(who.bindings.filter((binding) => counts(binding, needed, place)));
   const whose = who.via === 'api_key' ? 'this key has' : 'you have';
   if (role === null || !covers(role, needed.role)) {
     return {
@@ -57,9 +56,22 @@ export function authorize(
   return { kind: 'allow', rule: `role:${needed.role}+scope:${needed.scope}`, role };
 }
 
-/** Those for whole workspaces, or everywhere, that cover a role. */
-export function enough(bindings: readonly RoleBinding[], needed: Role): RoleBinding[] {
-  return bindings.filter((binding) => isWide(binding) && covers(binding.role, needed));
+/** Whether a role of somebody's counts when an action is asked for at a place. */
+export function counts(
+  binding: RoleBinding,
+  needed: ActionRule,
+  place: Place | typeof ANYWHERE,
+): boolean {
+  if (place !== ANYWHERE) return reaches(binding, place);
+  return needed.withAnyRole === true || isWide(binding);
+}
+
+/** The roles that count for an action that names no place, and cover what it needs. */
+export function enough(bindings: readonly RoleBinding[], action: Action): RoleBinding[] {
+  const needed = ruleOf(action);
+  return bindings.filter(
+    (binding) => counts(binding, needed, ANYWHERE) && covers(binding.role, needed.role),
+  );
 }
 
 function isWide({ place }: RoleBinding): boolean {
@@ -116,22 +128,27 @@ export function workspacesOf(bindings: readonly RoleBinding[]): 'all' | readonly
   return [...ids];
 }
 
+/** Where a key is good. */
+export interface KeyReach {
+  readonly role: Role;
+  readonly place: Extract<RolePlace, { kind: 'installation' | 'workspace' }>;
+  /** Whether that is a workspace of one user's own. */
+  readonly isPrivate?: boolean;
+}
+
 /** What is left of a user's roles when he comes with a key: nothing above the key, and nothing outside it. */
-export function narrow(
-  bindings: readonly RoleBinding[],
-  key: { readonly role: Role; readonly place: KeyPlace },
-): RoleBinding[] {
+export function narrow(bindings: readonly RoleBinding[], key: KeyReach): RoleBinding[] {
   return bindings.flatMap((binding) => {
-    const place = inner(binding.place, key.place);
+    const place = inner(binding, key);
     return place === null ? [] : [{ role: lesserRole(binding.role, key.role), place }];
   });
 }
 
-type KeyPlace = Extract<RolePlace, { kind: 'installation' | 'workspace' }>;
-
 /** The smaller of two places, where one holds the other. */
-function inner(bound: RolePlace, key: KeyPlace): RolePlace | null {
+function inner(binding: RoleBinding, { place: key, isPrivate = false }: KeyReach) {
+  const { place: bound } = binding;
   if (key.kind === 'installation') return bound;
-  if (bound.kind === 'installation') return key;
+  // Narrowed to a private workspace, what holds everywhere would reach where it does not reach by itself.
+  if (bound.kind === 'installation') return reaches(binding, { ...key, isPrivate }) ? key : null;
   return bound.workspaceId === key.workspaceId ? bound : null;
 }
