@@ -63,7 +63,7 @@ test('a high risk is not decided by who asked, unless there is nobody else', asy
   const operator = await makeKey(db, { role: 'operator', workspaceId: alone });
   const below = await callAs(api.app, operator)(decide, { body });
   expect(below.body['detail']).toBe(
-    'A decision of high risk needs the role admin; this key has operator.',
+    'A decision of high risk needs the role admin; you have operator.',
   );
   await db
     .updateTable('api_key')
