@@ -121,8 +121,11 @@ async function readByPolling(reader: Reader, signal: AbortSignal): Promise<void>
   // Where to go on is not remembered here: Telegram repeats what was not confirmed, and its numbers begin anew after a
   // quiet week.
   let offset = 0;
+  // The first answer comes at once: only then is it known that nobody else reads.
+  let waitMs = 0;
   while (!signal.aborted) {
-    const updates = await ask(reader, offset, signal);
+    const updates = await ask(reader, { offset, waitMs }, signal);
+    waitMs = updates === null ? 0 : reader.pollTimeoutMs;
     if (updates === null) continue;
     for (const raw of updates) {
       const id = await takeUpdate(reader, raw);
@@ -136,8 +139,8 @@ async function readByPolling(reader: Reader, signal: AbortSignal): Promise<void>
 
 /** Null where it has to be asked again. */
 async function ask(
-  { poll, sink, pollTimeoutMs }: Reader,
-  offset: number,
+  { poll, sink }: Reader,
+  { offset, waitMs }: { readonly offset: number; readonly waitMs: number },
   signal: AbortSignal,
 ): Promise<readonly unknown[] | null> {
   try {
@@ -145,7 +148,7 @@ async function ask(
       {
         offset,
         limit: PAGE,
-        timeout: Math.round(pollTimeoutMs / 1_000),
+        timeout: Math.round(waitMs / 1_000),
         allowed_updates: UPDATE_KINDS,
       },
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the library types an older polyfill of it
