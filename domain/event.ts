@@ -73,11 +73,16 @@ export const EVENT_TYPES = [
   'connector.created',
   'connector.changed',
   'connector.removed',
+  'chat.message_received',
+  'chat.message_edited',
+  'chat.message_sent',
   'chat.post_sent',
   'chat.post_failed',
   'chat.post_uncertain',
   'chat.post_resent',
   'chat.update_failed',
+  'pairing.locked_out',
+  'pairing.refused',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 

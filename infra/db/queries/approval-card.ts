@@ -160,3 +160,33 @@ export async function reviseCard(
     .executeTakeFirst();
   return row?.revision ?? null;
 }
+
+/** Whether an update holds the buttons of a card: it had an effect, or is about to have one. */
+export async function wasPressedBy(
+  db: Executor,
+  press: { readonly approvalId: string; readonly key: string },
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('approval_card')
+    .select('approval_id')
+    .where('approval_id', '=', press.approvalId)
+    .where('press_key', '=', press.key)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** A group goes on under another number: what is shown there is there still. */
+export async function moveCards(
+  db: Executor,
+  move: { readonly connectorId: string; readonly from: string; readonly to: string },
+): Promise<void> {
+  await sql`
+    update approval_card set chat_id = ${move.to},
+      place = case when thread_id is null then ${move.to} else ${move.to} || '/' || thread_id end
+    where connector_id = ${move.connectorId} and chat_id = ${move.from}
+  `.execute(db);
+  await sql`
+    update chat_spawn set chat_id = ${move.to}
+    where connector_id = ${move.connectorId} and chat_id = ${move.from}
+  `.execute(db);
+}

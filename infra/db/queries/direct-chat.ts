@@ -1,3 +1,4 @@
+import type { Network } from '../../../domain/chat.ts';
 import type { Executor } from '../schema.ts';
 
 /** Where somebody can be spoken to alone. */
@@ -76,5 +77,21 @@ export function approvalChatsOf(
   return select(db)
     .where('i.user_id', 'in', ['', ...userIds])
     .where('d.wants_approvals', '=', true)
+    .execute();
+}
+
+/** Of a number on a network, whether it is linked or not. */
+export function findDirectChats(
+  db: Executor,
+  query: { readonly network: Network; readonly subject: string },
+): Promise<readonly { readonly connectorId: string; readonly chatId: string }[]> {
+  return db
+    .selectFrom('direct_chat as d')
+    .innerJoin('connector as c', 'c.id', 'd.connector_id')
+    .select(['d.connector_id as connectorId', 'd.chat_id as chatId'])
+    .where('c.network', '=', query.network)
+    .where('c.removed_at', 'is', null)
+    .where('d.subject', '=', query.subject)
+    .orderBy('d.connector_id')
     .execute();
 }

@@ -1,0 +1,2 @@
+import { type ChatCommand } from './command.ts';
+export const hubCommands: readonly ChatCommand[] = [];
