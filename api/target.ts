@@ -22,6 +22,7 @@ const WORDS = {
   host: 'host',
   message: 'message',
   agentKey: 'key of an agent',
+  policy: 'version of a policy',
   certificate: 'certificate',
   context: 'context',
   roleBinding: 'role',

@@ -6,6 +6,7 @@ import { auditRoutes } from './audit.ts';
 import { certificateRoutes } from './certificate.ts';
 import { compatRoutes } from './compat.ts';
 import { compatSocketRoutes } from './compat-socket.ts';
+import { contextRoutes } from './context.ts';
 import { definitionRoutes } from './definition.ts';
 import { callbackRoutes } from './callback.ts';
 import { codecRoutes } from './codec.ts';
@@ -29,9 +30,11 @@ import { panelAdminRoutes } from './panel-admin.ts';
 import { panelRecordRoutes } from './panel-records.ts';
 import { panelSessionRoutes } from './panel-session.ts';
 import { panelRoutes } from './panel.ts';
+import { policyRoutes } from './policy.ts';
 import { registryRoutes } from './registry.ts';
 import { roleBindingRoutes } from './role-binding.ts';
 import { sessionRoutes } from './session.ts';
+import { settingRoutes } from './setting.ts';
 import { spawnRoutes } from './spawn.ts';
 import { terminalRoutes } from './terminal.ts';
 import { usageRoutes } from './usage.ts';
@@ -51,6 +54,8 @@ export const routes: readonly Route[] = [
   ...identityRoutes,
   ...roleBindingRoutes,
   ...explainRoutes(() => routes),
+  ...contextRoutes,
+  ...settingRoutes,
   ...definitionRoutes,
   ...limitRoutes,
   ...spawnRoutes,
@@ -69,6 +74,7 @@ export const routes: readonly Route[] = [
   ...panelRoutes,
   ...panelRecordRoutes,
   ...panelAdminRoutes,
+  ...policyRoutes,
   ...webhookRoutes,
   ...hostLinkRoutes,
   ...hostRoutes,

@@ -43,8 +43,26 @@ export function decideAside(
   );
 }
 
+/** A thread has an instance of Cedar, and this machine has other work. */
+const AT_ONCE = 2;
+let running = 0;
+const waiting: (() => void)[] = [];
+
 /** Null where the thread died or took too long. */
-function runAside<T>(job: AsideJob, timeoutMs: number): Promise<T | null> {
+async function runAside<T>(job: AsideJob, timeoutMs: number): Promise<T | null> {
+  if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
+  else running += 1;
+  try {
+    return await runThread<T>(job, timeoutMs);
+  } finally {
+    // Whoever waits takes the place over.
+    const next = waiting.shift();
+    if (next === undefined) running -= 1;
+    else next();
+  }
+}
+
+function runThread<T>(job: AsideJob, timeoutMs: number): Promise<T | null> {
   const worker = new Worker(new URL('./aside-worker.ts', import.meta.url), {
     workerData: job,
     // A text must not print.

@@ -13,6 +13,7 @@ const RESOURCE_TYPES: ReadonlyMap<string, string> = new Map([
   ['spawn', 'Spawn'],
   ['definition', 'Definition'],
   ['connector', 'Connector'],
+  ['prompt', 'Prompt'],
 ]);
 
 type CedarRequest = Omit<StatefulAuthorizationCall, 'preparsedPolicySetId'>;

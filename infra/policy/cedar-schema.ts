@@ -7,7 +7,7 @@ entity Role enum ["overlord", "admin", "operator", "member", "viewer"];
 
 entity User, Agent, System in [Role];
 
-entity Workspace, Context, Spawn, Definition, Connector, Thing;
+entity Workspace, Context, Spawn, Definition, Connector, Prompt, Thing;
 
 type Facts = {
   // "low", "medium" or "high"
@@ -33,7 +33,7 @@ type Facts = {
 
 action "agent.prompt", "agent.spawn", "agent.grant", "agent.question", "chat.post" appliesTo {
   principal: [User, Agent, System],
-  resource: [User, Agent, Workspace, Context, Spawn, Definition, Connector, Thing],
+  resource: [User, Agent, Workspace, Context, Spawn, Definition, Connector, Prompt, Thing],
   context: Facts,
 };
 `;

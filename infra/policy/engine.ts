@@ -24,8 +24,8 @@ export interface PolicyEngineDeps {
 }
 
 export interface ComposedPolicyEngine extends PolicyEngine {
-  /** What that version would say, and nobody is told. */
-  decideBy(policy: Policy | null, request: PolicyRequest): Promise<PolicyDecision>;
+  /** To try versions on; null where there is no OPA server. */
+  readonly opa: OpaEngine | null;
   close(): Promise<void>;
 }
 
@@ -77,7 +77,7 @@ export function createPolicyEngine(deps: PolicyEngineDeps): ComposedPolicyEngine
       tell(request, decision, performance.now() - started);
       return decision;
     },
-    decideBy: (policy, request) => decideBy(engines, { policy, request }),
+    opa: engines.opa,
     async close() {
       await recorder?.close();
       await engines.opa?.close();

@@ -20,6 +20,7 @@ export type TargetKind =
   | 'host'
   | 'message'
   | 'agentKey'
+  | 'policy'
   | 'certificate'
   | 'context'
   | 'roleBinding';
@@ -93,6 +94,12 @@ const FINDERS = {
   message: (db, value) =>
     db
       .selectFrom('message')
+      .select('workspace_id as workspaceId')
+      .where('id', '=', value)
+      .executeTakeFirst(),
+  policy: (db, value) =>
+    db
+      .selectFrom('policy')
       .select('workspace_id as workspaceId')
       .where('id', '=', value)
       .executeTakeFirst(),

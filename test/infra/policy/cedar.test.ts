@@ -83,7 +83,7 @@ test('what policies are given is what the schema says, for each action and kind'
   cedar.preparsePolicySet('all', { staticPolicies: ALLOW });
   for (const action of POLICY_ACTIONS) {
     for (const kind of ['user', 'agent', 'system'] as const) {
-      for (const resource of ['agent', 'spawn', 'context', 'workspace', 'nonsense']) {
+      for (const resource of ['agent', 'spawn', 'context', 'prompt', 'nonsense']) {
         const request = aRequest({
           action,
           principal: { kind, id: 'x', role: 'admin' },
