@@ -1,4 +1,6 @@
-import type { SignedDecision } from '../domain/approval.ts';
+import { isGateVote, type SignedDecision } from '../domain/approval.ts';
+import type { AuditEntry } from '../infra/audit/entry.ts';
+import type { StandingApproval } from '../infra/db/queries/standing-approval.ts';
 import type { NewRecord } from '../infra/db/queries/event.ts';
 
 type ApprovalRecord = Pick<NewRecord, 'events' | 'audits'>;
@@ -9,7 +11,7 @@ type RecordKind = 'requested' | 'reminded' | 'escalated' | 'decided' | 'expired'
 export function recordOf(
   approvalId: string,
   kind: RecordKind,
-  data: Readonly<Record<string, string>>,
+  data: Readonly<Record<string, string | number>>,
 ): ApprovalRecord {
   const key = `${approvalId}:${kind}`;
   return {
@@ -32,16 +34,61 @@ export function voteRecord(decision: SignedDecision, selfApproved: boolean): App
   const key = `${approvalId}:vote:${principalId}`;
   return {
     events: [
-      { key, type: 'approval.voted', subjectId: approvalId, data: { principalId, verdict } },
+      {
+        key,
+        type: 'approval.voted',
+        subjectId: approvalId,
+        data: { principalId, principalKind, verdict },
+      },
     ],
     audits: [
       {
         key,
-        actorKind: principalKind,
-        actorId: principalId,
+        ...voterOf(decision),
         action: 'approval.vote',
         subjectId: approvalId,
-        detail: { verdict, digest, selfApproved, optionLabel: decision.optionLabel },
+        detail: { verdict, digest, selfApproved, ...moreOf(decision) },
+      },
+    ],
+  };
+}
+
+function moreOf({ optionLabel, standingId }: SignedDecision) {
+  return { optionLabel, ...(standingId === undefined ? {} : { standingId }) };
+}
+
+/** Who is on record for a vote: the gate votes as a part of the system. */
+export function voterOf(decision: SignedDecision): Pick<AuditEntry, 'actorKind' | 'actorId'> {
+  const { principalKind, principalId } = decision;
+  if (isGateVote(decision)) return { actorKind: 'system', actorId: principalId };
+  const actorKind = principalKind === 'temporal-ui' ? principalKind : 'user';
+  return { actorKind, actorId: principalId };
+}
+
+/** A standing approval from the moment on which it holds. */
+export function standingRecord(standing: StandingApproval): NewRecord {
+  const { id, workspaceId, approvalId, templateHash, createdBy, risk } = standing;
+  const recipients = [...standing.recipients];
+  const expiresAt = standing.expiresAt.toISOString();
+  const key = `${id}:created`;
+  return {
+    workspaceId,
+    events: [
+      {
+        key,
+        type: 'standing_approval.created',
+        subjectId: id,
+        data: { approvalId, createdBy, expiresAt },
+      },
+    ],
+    audits: [
+      {
+        key,
+        actorKind: 'user',
+        actorId: createdBy,
+        action: 'standing_approval.create',
+        subjectId: id,
+        detail: { approvalId, templateHash, recipients, risk, expiresAt },
       },
     ],
   };

@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
 import {
-  ROLE_FOR_RISK,
+  isGateVote,
   type ApprovalState,
   type DecisionOutcome,
   type SignedDecision,
@@ -15,16 +15,24 @@ import {
   type Approval,
 } from '../infra/db/queries/approval.ts';
 import { LIVE_STATES } from '../infra/db/queries/agent.ts';
-import { getApprovalRequest, widenGrants } from '../infra/db/queries/grant.ts';
+import { getApprovalRequest } from '../infra/db/queries/grant.ts';
+import { personsOf } from '../infra/db/queries/person.ts';
 import { findDeciders } from '../infra/db/queries/principal.ts';
 import { appendRecord } from '../infra/db/queries/event.ts';
-import { castVote, listVotes, type VoteRefusal } from '../infra/db/queries/vote.ts';
+import {
+  activateStandingApproval,
+  useStandingApproval,
+} from '../infra/db/queries/standing-approval.ts';
+import { castVote, listVotes, type Vote, type VoteRefusal } from '../infra/db/queries/vote.ts';
 import type { Database, Executor } from '../infra/db/schema.ts';
+import type { GateDeps } from '../infra/gate/gate.ts';
 import { sha256Hex } from '../infra/digest.ts';
 import { isSignedBy } from '../infra/secrets/proof.ts';
 import { approvalDecided } from '../workflows/contracts/agent.ts';
-import { recordOf, voteRecord } from './approval-record.ts';
-import { openApprovalOf, type OpenApproval } from './approval-request.ts';
+import type { SpawnAgentsInput } from '../workflows/contracts/spawn.ts';
+import { applyEffect, effectOf, startedSpawn } from './approval-effect.ts';
+import { recordOf, standingRecord, voterOf, voteRecord } from './approval-record.ts';
+import { openApprovalOf, type ApprovalOpened, type OpenApproval } from './approval-request.ts';
 import { findApprover } from './approver.ts';
 import { tallyVotes } from './tally.ts';
 
@@ -48,12 +56,14 @@ export interface RemindApproval {
 /** `askerTold`: the asker knows already that it is decided, so the approval's run need not tell it. */
 type RecordedVote = DecisionOutcome & { readonly askerTold?: boolean };
 
-export interface ApprovalDeps {
+export interface ApprovalDeps extends GateDeps {
   readonly db: Kysely<Database>;
   readonly temporal: Client;
   readonly log: Logger;
   /** Signs decisions in the API and is checked here; nothing that only reaches Temporal has it. */
   readonly proofKey: Buffer;
+  /** For what a row may hold until it is delivered. */
+  readonly seal: (plain: string) => Buffer;
 }
 
 export type ApprovalActivities = ReturnType<typeof createApprovalActivities>;
@@ -61,8 +71,8 @@ export type ApprovalActivities = ReturnType<typeof createApprovalActivities>;
 export function createApprovalActivities(deps: ApprovalDeps) {
   const { db } = deps;
   return {
-    /** Idempotent: the row is found by its id, and its event by its key. */
-    openApproval: (input: OpenApproval): Promise<void> => openApprovalOf(db, input),
+    /** Idempotent: the row is found by its id, and its event by its key; what the gate decided is read from the row. */
+    openApproval: (input: OpenApproval): Promise<ApprovalOpened> => openApprovalOf(deps, input),
 
     /** Idempotent: a vote is found by its nonce, and an approval that was decided says how. */
     async recordVote({ decision, workspaceId }: RecordVote): Promise<RecordedVote> {
@@ -75,7 +85,7 @@ export function createApprovalActivities(deps: ApprovalDeps) {
       }
       const approval = await getApproval(db, decision.approvalId);
       if (approval?.workspaceId !== workspaceId) return rejected(REFUSALS.missing);
-      const approver = await findApprover(db, decision, approval);
+      const approver = await findApprover(db, { decision, approval, risks: deps.risks });
       if (approver.kind === 'denied') {
         return refuse(deps, { decision, workspaceId, reason: approver.reason });
       }
@@ -89,7 +99,7 @@ export function createApprovalActivities(deps: ApprovalDeps) {
       if (cast.kind === 'closed') return { kind: 'already', state: cast.state };
       if (cast.kind === 'refused') return rejected(REFUSALS[cast.reason]);
       const outcome = await decide(deps, approval);
-      if (outcome.kind !== 'decided') return outcome;
+      if (outcome.kind !== 'decided' || approval.askerKind !== 'agent') return outcome;
       return { ...outcome, askerTold: await wakeAsker(deps, approval) };
     },
 
@@ -108,8 +118,21 @@ export function createApprovalActivities(deps: ApprovalDeps) {
     /** Idempotent: each reminder has one key. */
     async remindApproval({ approvalId, workspaceId, escalate }: RemindApproval): Promise<void> {
       const kind = escalate ? 'escalated' : 'reminded';
-      await appendRecord(db, { workspaceId, ...recordOf(approvalId, kind, {}) });
+      const approval = await getApproval(db, approvalId);
+      if (approval?.state !== 'open') return;
+      const { risk, role } = approval;
+      // Level 1 tells the same people again, 2 everybody who may decide, wherever they can be reached.
+      const data = { risk, role, level: escalate ? 2 : 1 };
+      await appendRecord(db, { workspaceId, ...recordOf(approvalId, kind, data) });
     },
+
+    /** Idempotent: reads. The spawn that a granted approval lets start; null for an approval of something else. */
+    findApprovedSpawn: ({
+      approvalId,
+    }: {
+      readonly approvalId: ApprovalId;
+    }): Promise<Pick<SpawnAgentsInput, 'spawnId' | 'agentIds'> | null> =>
+      startedSpawn(db, approvalId),
   };
 }
 
@@ -120,6 +143,7 @@ const REFUSALS = {
   proof_expired: 'This decision came too late to be counted. Decide again.',
   digest_differs: 'What is asked is not what you saw. Look at the approval again.',
   asker_moved_on: 'The agent no longer waits for this answer.',
+  standing_gone: 'What was approved for ever is so no more: people decide.',
 } as const satisfies Record<VoteRefusal, string>;
 
 function rejected(reason: string): DecisionOutcome {
@@ -137,8 +161,7 @@ async function refuse(
     audits: [
       {
         key: `${decision.approvalId}:refused:${decision.nonce}`,
-        actorKind: decision.principalKind,
-        actorId: decision.principalId,
+        ...voterOf(decision),
         action: 'approval.vote_refused',
         subjectId: decision.approvalId,
         detail: { verdict: decision.verdict, reason },
@@ -171,46 +194,90 @@ async function wakeAsker({ temporal, log }: ApprovalDeps, approval: Approval): P
 
 /**
  * One refusal decides, and so does the last of the grants that are asked for. The row is locked from the count to
- * the close, so that no vote comes between them: what is on record is what the votes say.
+ * the close, so that no vote comes between them: what is on record is what the votes say. What a grant does happens in
+ * the same transaction.
  */
 async function decide(deps: ApprovalDeps, approval: Approval): Promise<DecisionOutcome> {
   return deps.db.transaction().execute(async (tx) => {
     await lockApproval(tx, approval.id);
-    const deciders = await findDeciders(tx, {
-      workspaceId: approval.workspaceId,
-      role: ROLE_FOR_RISK[approval.risk],
-    });
-    // A key that was revoked since it voted is nobody's voice any more.
-    const votes = (await listVotes(tx, approval.id)).filter(({ principalId }) =>
-      deciders.includes(principalId),
-    );
+    const votes = await countable(tx, approval);
     const tally = tallyVotes(approval, votes, deps.proofKey);
     if (tally.state === 'open') {
       return { kind: 'counted', votes: tally.grants, quorum: approval.quorum };
     }
+    const effect = tally.state === 'granted' ? await effectOf(tx, approval) : NO_EFFECT;
+    if (effect.kind === 'void') return voidIt(tx, approval, effect.reason);
+    const by = tally.deciding === null || !isGateVote(tally.deciding) ? 'people' : 'gate';
     const closed = await closeApproval(tx, {
       id: approval.id,
       workspaceId: approval.workspaceId,
       state: tally.state,
-      record: recordOf(approval.id, 'decided', { state: tally.state, digest: approval.digest }),
+      record: recordOf(approval.id, 'decided', {
+        state: tally.state,
+        digest: approval.digest,
+        by,
+        rule: approval.gate?.rule ?? '',
+      }),
     });
     if (closed.kind === 'missing') return rejected(REFUSALS.missing);
-    if (closed.kind === 'closed' && closed.state === 'granted') await giveAccess(tx, approval);
+    if (closed.kind === 'closed' && closed.state === 'granted') {
+      await applyEffect(tx, deps.seal, { approval, effect });
+      await makeStanding(tx, approval, tally.deciding);
+    }
     return closed.state === tally.state
       ? { kind: 'decided', state: tally.state }
       : { kind: 'already', state: closed.state };
   });
 }
 
-async function isOwnRequest(db: Executor, { id, promptId }: Approval): Promise<boolean> {
-  return promptId === null && (await getApprovalRequest(db, id)) !== null;
+const NO_EFFECT = { kind: 'none' } as const;
+
+async function voidIt(tx: Executor, approval: Approval, reason: string): Promise<DecisionOutcome> {
+  const { id, workspaceId } = approval;
+  const record = recordOf(id, 'voided', { reason });
+  const closed = await closeApproval(tx, { id, workspaceId, state: 'voided', record });
+  return closed.kind === 'missing'
+    ? rejected(REFUSALS.missing)
+    : { kind: 'already', state: closed.state };
 }
 
-/** Where an agent asked for access: it has it with the vote that decided, or not at all. */
-async function giveAccess(tx: Executor, approval: Approval): Promise<void> {
-  if (approval.promptId !== null) return;
-  const request = await getApprovalRequest(tx, approval.id);
-  if (request?.kind !== 'grant' || sha256Hex(request.payload) !== approval.digest) return;
-  const { agentId, grants } = request;
-  await widenGrants(tx, { agentId, approvalId: approval.id, grants });
+/** A key that was revoked since it voted, and a user who was disabled, is nobody's voice any more. */
+async function countable(tx: Executor, approval: Approval): Promise<readonly Vote[]> {
+  const { workspaceId, contextId, role } = approval;
+  const votes = await listVotes(tx, approval.id);
+  const deciders = await findDeciders(tx, { workspaceId, contextId, role });
+  const persons = await personsOf(
+    tx,
+    votes.map(({ principalId }) => principalId),
+  );
+  const counted: Vote[] = [];
+  for (const vote of votes) {
+    const isCounted = isGateVote(vote)
+      ? await isBacked(tx, approval, vote)
+      : deciders.includes(persons.get(vote.principalId) ?? vote.principalId);
+    if (isCounted) counted.push(vote);
+  }
+  return counted;
+}
+
+/** What was approved for ever has to be so until the end of this transaction. */
+async function isBacked(tx: Executor, approval: Approval, vote: Vote): Promise<boolean> {
+  if (vote.principalKind !== 'standing' || approval.state !== 'open') return true;
+  const { workspaceId, template, recipients, risk } = approval;
+  if (template === null) return false;
+  const templateHash = sha256Hex(template);
+  const query = { id: vote.principalId, workspaceId, templateHash, recipients, risk };
+  return (await useStandingApproval(tx, query)) !== null;
+}
+
+/** The last grant may say that this holds for ever; it does from here on. */
+async function makeStanding(tx: Executor, approval: Approval, vote: Vote | null): Promise<void> {
+  if (vote?.standingId === undefined) return;
+  const { principalId: createdBy, standingId: id } = vote;
+  const standing = await activateStandingApproval(tx, { id, approvalId: approval.id, createdBy });
+  if (standing !== null) await appendRecord(tx, standingRecord(standing));
+}
+
+async function isOwnRequest(db: Executor, { id, promptId }: Approval): Promise<boolean> {
+  return promptId === null && (await getApprovalRequest(db, id)) !== null;
 }

@@ -1,71 +1,121 @@
-import { sql, type Kysely } from 'kysely';
-import { ROLE_FOR_RISK, type Risk, type SignedDecision } from '../domain/approval.ts';
+import type { Kysely } from 'kysely';
+import { isGateVote, type SignedDecision } from '../domain/approval.ts';
+import { policyVoter } from '../domain/gate.ts';
+import { covers, type Role } from '../domain/principal.ts';
+import { greaterRisk, type RiskTable } from '../domain/risk.ts';
 import type { Approval } from '../infra/db/queries/approval.ts';
+import { makersSince, personsOf } from '../infra/db/queries/person.ts';
 import { findDeciders } from '../infra/db/queries/principal.ts';
+import { getStandingApproval } from '../infra/db/queries/standing-approval.ts';
 import { listVotes } from '../infra/db/queries/vote.ts';
 import type { Database } from '../infra/db/schema.ts';
+import { mayStillMake, STANDING_ROLE } from '../infra/gate/gate.ts';
 
 export type Approver =
   | { readonly kind: 'allowed'; readonly selfApproved: boolean }
   | { readonly kind: 'denied'; readonly reason: string };
 
+type Asked = Pick<
+  Approval,
+  | 'id'
+  | 'workspaceId'
+  | 'contextId'
+  | 'risk'
+  | 'role'
+  | 'requestedBy'
+  | 'requestedAt'
+  | 'quorum'
+  | 'gate'
+>;
+
+export interface Deciding {
+  readonly decision: SignedDecision;
+  readonly approval: Asked;
+  readonly risks: RiskTable;
+}
+
+const ALLOWED = { kind: 'allowed', selfApproved: false } as const;
+
 /**
- * Whether this principal may decide this approval now: their key still holds, its role covers the risk, and for
- * high risk they are not the requester — unless nobody else could decide, as in a workspace of one person.
+ * Whether this principal may decide this approval now: it still holds the role that the risk takes, there, and for a
+ * high risk it is not the person who asks — unless nobody else could decide, as in a workspace of one person.
  */
-export async function findApprover(
+export function findApprover(db: Kysely<Database>, deciding: Deciding): Promise<Approver> {
+  if (isGateVote(deciding.decision)) return findGate(db, deciding);
+  if (deciding.decision.principalKind === 'user') return findPerson(db, deciding);
+  return Promise.resolve(denied('The Temporal Web UI may not decide approvals here.'));
+}
+
+/** What a vote needs beside the approval's own role: an option that permits more is a high risk of its own. */
+export function roleNeeded(
+  approval: Pick<Approval, 'role'>,
+  { optionLabel, standingId }: Pick<SignedDecision, 'optionLabel' | 'standingId'>,
+  { terms }: RiskTable,
+): Role {
+  const needed: Role[] = [approval.role];
+  if (optionLabel !== null) needed.push(terms.high.role);
+  if (standingId !== undefined) needed.push(STANDING_ROLE);
+  return needed.reduce((one, other) => (covers(one, other) ? one : other));
+}
+
+async function findPerson(
   db: Kysely<Database>,
-  decision: SignedDecision,
-  approval: Pick<
-    Approval,
-    'id' | 'workspaceId' | 'risk' | 'requestedBy' | 'requestedAt' | 'quorum'
-  >,
+  { decision, approval, risks }: Deciding,
 ): Promise<Approver> {
-  if (decision.principalKind !== 'user') {
-    return denied('The Temporal Web UI may not decide approvals here.');
+  const { workspaceId, contextId, gate } = approval;
+  if (gate?.verdict === 'deny' && decision.verdict === 'grant')
+    return denied(`The policy denies this (rule ${gate.rule}), so nobody can grant it.`);
+  const risk = decision.optionLabel === null ? approval.risk : greaterRisk(approval.risk, 'high');
+  const role = roleNeeded(approval, decision, risks);
+  const deciders = await findDeciders(db, { workspaceId, contextId, role });
+  const voters = (await listVotes(db, approval.id)).map(({ principalId }) => principalId);
+  const ids = [decision.principalId, approval.requestedBy, ...voters];
+  const persons = await personsOf(db, ids);
+  const [decider = '', requester = '', ...others] = ids.map((id) => persons.get(id) ?? id);
+  if (!deciders.includes(decider)) {
+    return denied(`A decision of ${risk} risk needs the role ${role}.`);
   }
-  // An option other than allow once or deny can permit more than this one request.
-  const risk: Risk = decision.optionLabel === null ? approval.risk : 'high';
-  const deciders = await findDeciders(db, {
-    workspaceId: approval.workspaceId,
-    role: ROLE_FOR_RISK[risk],
-  });
-  if (!deciders.includes(decision.principalId)) {
-    return denied(`A decision of ${risk} risk needs the role ${ROLE_FOR_RISK[risk]}.`);
-  }
-  const isRequester = decision.principalId === approval.requestedBy;
-  if (risk === 'high' && isRequester && deciders.length > 1) {
+  const isRequester = decider === requester;
+  if (risk === 'high' && isRequester && deciders.some((id) => id !== decider)) {
     return denied('Whoever asked for something of high risk cannot approve it: ask another admin.');
   }
-  if ((risk === 'high' || approval.quorum > 1) && !isRequester) {
-    const makers = await makersSince(db, decision.principalId, approval.requestedAt);
-    const parties = [approval.requestedBy, ...(await votersOf(db, approval.id))];
+  // A repeated message of somebody who has voted finds his vote; a second vote of his by another key is none.
+  if (others.some((voter, index) => voter === decider && voters[index] !== decision.principalId)) {
+    return denied('You have voted on this approval before, by another key.');
+  }
+  const isFourEyes = risk === 'high' || approval.quorum > 1 || decision.standingId !== undefined;
+  if (isFourEyes && !isRequester) {
+    const makers = await makersSince(db, decider, approval.requestedAt);
+    const parties = [requester, ...others].filter((party) => party !== decider);
     if (parties.some((party) => makers.includes(party))) {
-      return denied('This key was made by a party to this approval, after it had been asked for.');
+      return denied(
+        'A party to this approval has made this key or account, or given it its role or identity, after it had been asked for.',
+      );
     }
   }
   return { kind: 'allowed', selfApproved: isRequester };
 }
 
-/**
- * Who made this key, and who made that one, as far as it happened after the question. Nobody becomes a second person
- * by making a key for it; older keys are taken for what they were given out as.
- */
-async function makersSince(db: Kysely<Database>, keyId: string, since: Date): Promise<string[]> {
-  const { rows } = await sql<{ readonly maker: string }>`
-    with recursive line (id, maker) as (
-      select id, created_by from api_key where id = ${keyId} and created_at >= ${since}
-      union
-      select k.id, k.created_by from api_key k join line on k.id = line.maker
-      where k.created_at >= ${since}
-    )
-    select maker from line`.execute(db);
-  return rows.map(({ maker }) => maker);
-}
-
-async function votersOf(db: Kysely<Database>, approvalId: string): Promise<string[]> {
-  const votes = await listVotes(db, approvalId);
-  return votes.map(({ principalId }) => principalId);
+/** The gate's own vote says what the gate answered when this was asked, and nothing else. */
+async function findGate(
+  db: Kysely<Database>,
+  { decision, approval, risks }: Deciding,
+): Promise<Approver> {
+  const { gate } = approval;
+  const verdict = decision.verdict === 'grant' ? 'allow' : 'deny';
+  if (gate?.verdict !== verdict) return denied('The gate has not decided this.');
+  if (gate.by === 'policy') {
+    const isIts = decision.principalKind === 'policy' && decision.principalId === policyVoter(gate);
+    return isIts ? ALLOWED : denied('The gate has not decided this.');
+  }
+  if (decision.principalKind !== 'standing' || decision.principalId !== gate.standingId)
+    return denied('The gate has not decided this.');
+  if (approval.risk === 'high' && !risks.standing.highRisk)
+    return denied('What has a high risk is not approved for ever here.');
+  const standing = await getStandingApproval(db, decision.principalId);
+  if (standing === null || !(await mayStillMake(db, standing)))
+    return denied('Whoever approved this for ever may not do so any more.');
+  return ALLOWED;
 }
 
 function denied(reason: string): Approver {

@@ -1,3 +1,4 @@
+import { isGateVote } from '../domain/approval.ts';
 import type { Approval } from '../infra/db/queries/approval.ts';
 import type { Vote } from '../infra/db/queries/vote.ts';
 import { isSignedBy } from '../infra/secrets/proof.ts';
@@ -24,6 +25,9 @@ export function tallyVotes(
   const grants = valid.filter((vote) => vote.verdict === 'grant');
   const refusal = valid.find((vote) => vote.verdict === 'refuse');
   if (refusal) return { state: 'refused', grants: grants.length, deciding: refusal };
+  // A quorum is of people; the gate decides alone where it decides at all.
+  const byGate = grants.find(isGateVote);
+  if (byGate) return { state: 'granted', grants: grants.length, deciding: byGate };
   if (grants.length >= approval.quorum) {
     return { state: 'granted', grants: grants.length, deciding: agreed(grants) };
   }

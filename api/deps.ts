@@ -8,11 +8,14 @@ import type { CertificateAuthority } from '../infra/ca/contract.ts';
 import type { HostClient } from '../infra/host/contract.ts';
 import type { Database } from '../infra/db/schema.ts';
 import type { LimitCeilings } from '../domain/limit.ts';
+import type { PolicyEngine } from '../domain/policy.ts';
+import type { RiskTable } from '../domain/risk.ts';
 import type { ApprovalPolicy } from '../workflows/contracts/agent.ts';
 import type { EndpointProbe } from '../infra/hosting/endpoint.ts';
 import type { LinkHub } from '../infra/link/hub.ts';
 import type { PeerCheck } from '../infra/link/peer.ts';
 import type { EventListener } from '../infra/db/listen.ts';
+import type { OpaEngine } from '../infra/policy/opa.ts';
 import type { ModelGateway } from '../infra/models/gateway/gateway.ts';
 import type { AgentLiveness } from './agent-liveness.ts';
 import type { WebhookSender } from '../infra/webhook/sender.ts';
@@ -22,6 +25,8 @@ import type { Metrics } from './metrics.ts';
 interface ApiConfig {
   /** How approvals behave; copied into each spawn. */
   readonly approvalPolicy: ApprovalPolicy;
+  /** What is how risky, who decides it, and what may be approved for ever. */
+  readonly risks: RiskTable;
   /** What no workspace, definition or spawn exceeds. */
   readonly limits: LimitCeilings;
   readonly version: string;
@@ -101,6 +106,8 @@ export interface ApiDeps {
   /** Whether an agent that shows a key is still there. */
   readonly agents: AgentLiveness;
   readonly models: ModelGateway;
+  /** What the gate asks about each effect. */
+  readonly policy: PolicyEngine;
   readonly config: ApiConfig;
   readonly secrets: ApiSecrets;
   readonly events: EventListener;
@@ -111,6 +118,8 @@ export interface ApiDeps {
   readonly clock: Clock;
   /** Reads and writes what Temporal stores encrypted; null where it stores plain payloads. */
   readonly codec?: CodecAccess | null;
+  /** To try policies on that OPA decides; absent where there is none. */
+  readonly opa?: OpaEngine | null;
   /** Absent where no issuer of tokens is trusted. */
   readonly oidc?: TokenSignIn;
   /** Absent where no certificates are given out. */

@@ -3,25 +3,24 @@ import { AppError } from '../domain/error.ts';
 import { makeId, parseId, type AgentId, type WorkspaceId } from '../domain/id.ts';
 import type { SpawnRequest } from '../domain/schema/spawn.ts';
 import { digestOf } from '../infra/digest.ts';
-import {
-  insertAgents,
-  listAgents,
-  type ListedAgent,
-  type NewAgent,
-} from '../infra/db/queries/agent.ts';
+import { insertAgents, listAgents, type ListedAgent } from '../infra/db/queries/agent.ts';
 import { appendRecord } from '../infra/db/queries/event.ts';
+import { insertApprovalRequest } from '../infra/db/queries/grant.ts';
 import {
   findOrCreateSpawn,
   findSpawn,
   type Spawn,
   type SpawnFound,
 } from '../infra/db/queries/spawn.ts';
+import { spawnRecord } from '../infra/gate/effect-record.ts';
+import { agentsOfSpawn, type SpawnPayload } from '../infra/gate/effects.ts';
 import { canStartEagerly } from '../infra/temporal/client.ts';
 import { shownSpawn } from '../workflows/contracts/search.ts';
 import { SPAWN_AGENTS, type SpawnAgents } from '../workflows/contracts/spawn.ts';
 import { TASK_QUEUES } from '../workflows/contracts/task-queues.ts';
 import type { ApiDeps } from './deps.ts';
 import type { Caller } from './route.ts';
+import { askAboutSpawn, gateSpawn } from './spawn-gate.ts';
 import { planSpawn, type SpawnPlan } from './spawn-plan.ts';
 import { inTime } from './update.ts';
 
@@ -31,14 +30,21 @@ export interface SpawnCall {
   readonly body: SpawnRequest;
   /** The idempotency key: what makes the same request find the first spawn for ever. */
   readonly requestId: string;
+  /** Where it was asked for; null where that is no context. */
+  readonly contextId?: string | null;
 }
 
-/** Written down first, then started: a request that is repeated finds both. */
+/**
+ * Written down first, then started, or asked about: a request that is repeated finds all of it. What people have to
+ * decide about first has no agents yet.
+ */
 export async function spawnAgents(
   deps: ApiDeps,
   call: SpawnCall,
 ): Promise<{ readonly spawn: Spawn; readonly agents: readonly ListedAgent[] }> {
-  const spawn = await recordSpawn(deps, call);
+  const spawn = (await earlierSpawn(deps, call)) ?? (await recordSpawn(deps, call));
+  if (spawn.state === 'asked') await askAboutSpawn(deps, spawn);
+  if (spawn.state === 'asked' || spawn.state === 'refused') return { spawn, agents: [] };
   const agents = await listAgents(deps.db, { spawnId: spawn.id, after: 0, limit: spawn.count });
   await startSpawn(
     deps,
@@ -48,60 +54,72 @@ export async function spawnAgents(
   return { spawn, agents };
 }
 
-/** Spawn, agents, event and audit in one transaction; found again by the request's id. */
-async function recordSpawn({ db, config }: ApiDeps, call: SpawnCall): Promise<Spawn> {
-  const { caller, workspaceId, body } = call;
-  // Keys are each client's own: two of them may pick the same.
-  const requestId = `${caller.id}:${call.requestId}`;
-  const requestDigest = digestOf(body);
+/** Before anything is looked up or asked: what a repeated request was made from may have changed since. */
+async function earlierSpawn({ db }: ApiDeps, call: SpawnCall): Promise<Spawn | null> {
+  const earlier = await findSpawn(db, { workspaceId: call.workspaceId, ...requestOf(call) });
+  return earlier === null ? null : foundAgain(earlier);
+}
+
+/** Keys are each client's own: two of them may pick the same. */
+function requestOf({ caller, requestId, body }: SpawnCall) {
+  return { requestId: `${caller.id}:${requestId}`, requestDigest: digestOf(body) };
+}
+
+/** The gate first; then spawn, agents, event and audit in one transaction, found again by the request's id. */
+async function recordSpawn(deps: ApiDeps, call: SpawnCall): Promise<Spawn> {
+  const { db, config } = deps;
+  const { caller, workspaceId, body, contextId = null } = call;
+  const plan = await planSpawn(db, { workspaceId, contextId, body, ceilings: config.limits.agent });
+  const payload = payloadOf(plan, { body, contextId });
+  const { audit, request } = await gateSpawn(deps, { caller, workspaceId, payload });
   return db.transaction().execute(async (tx) => {
-    // Before anything is looked up: what a repeated request was made from may have changed since.
-    const earlier = await findSpawn(tx, { workspaceId, requestId, requestDigest });
-    if (earlier !== null) return foundAgain(earlier);
-    const plan = await planSpawn(tx, { workspaceId, body, ceilings: config.limits.agent });
     const found = await findOrCreateSpawn(tx, {
-      id: makeId('spawn', crypto.randomUUID()),
+      id: payload.spawnId,
       workspaceId,
-      requestId,
-      requestDigest,
+      ...requestOf(call),
       count: body.count,
       spec: { ...plan.spec },
       createdBy: caller.id,
+      contextId,
+      approvalId: request?.approvalId ?? null,
     });
     if (found.kind !== 'created') return foundAgain(found);
     const { spawn } = found;
-    const agents = newAgents(spawn, { body, plan });
+    if (request !== null) {
+      await insertApprovalRequest(tx, request);
+      await appendRecord(tx, { workspaceId, audits: [audit] });
+      return spawn;
+    }
+    const agents = agentsOfSpawn(payload, { workspaceId, ownerId: caller.id });
     await insertAgents(tx, agents);
-    const made = {
+    const record = spawnRecord({
+      ...{ workspaceId, spawnId: spawn.id, count: body.count, definition: plan.definition },
+      requestedBy: caller.id,
       type: plan.spec.type,
-      count: body.count,
-      ...(plan.definition === null
-        ? {}
-        : { definitionId: plan.definition.id, definitionVersion: plan.definition.version }),
-    };
-    await appendRecord(tx, {
-      workspaceId,
-      events: [
-        {
-          key: `${spawn.id}:requested`,
-          type: 'spawn.requested',
-          subjectId: spawn.id,
-          data: { ...made, agentIds: agents.map(({ id }) => id) },
-        },
-      ],
-      audits: [
-        {
-          key: `${spawn.id}:requested`,
-          actorKind: 'user',
-          actorId: caller.id,
-          action: 'spawn.request',
-          subjectId: spawn.id,
-          detail: { ...made, specDigest: spawn.requestDigest },
-        },
-      ],
+      agentIds: agents.map(({ id }) => id),
+      specDigest: spawn.requestDigest,
+      approvalId: null,
     });
+    await appendRecord(tx, { ...record, audits: [audit, ...(record.audits ?? [])] });
     return spawn;
   });
+}
+
+function payloadOf(
+  { spec, definition, capabilities, origins }: SpawnPlan,
+  { body, contextId }: { readonly body: SpawnRequest; readonly contextId: string | null },
+): SpawnPayload {
+  return {
+    kind: 'spawn',
+    spawnId: makeId('spawn', crypto.randomUUID()),
+    contextId,
+    count: body.count,
+    name: body.name ?? definition?.name ?? spec.type,
+    spec,
+    definition,
+    capabilities: [...capabilities],
+    limitOrigins: { ...origins },
+  };
 }
 
 function foundAgain(found: SpawnFound): Spawn {
@@ -110,31 +128,6 @@ function foundAgain(found: SpawnFound): Spawn {
     'conflict',
     'This Idempotency-Key or X-Request-Id was used for another spawn.',
   );
-}
-
-function newAgents(
-  spawn: Spawn,
-  { body, plan }: { readonly body: SpawnRequest; readonly plan: SpawnPlan },
-): readonly NewAgent[] {
-  const { type, labels = {} } = plan.spec;
-  const name = body.name ?? plan.definition?.name ?? type;
-  return Array.from({ length: body.count }, (_, ordinal) => ({
-    id: makeId('agent', crypto.randomUUID()),
-    workspaceId: spawn.workspaceId,
-    spawnId: spawn.id,
-    ordinal,
-    name: body.count === 1 ? name : `${name}-${ordinal + 1}`,
-    type,
-    body: 'cli',
-    spec: { ...plan.spec },
-    ownerId: spawn.createdBy,
-    birth: {
-      definition: plan.definition,
-      labels,
-      capabilities: plan.capabilities,
-      limitOrigins: plan.origins,
-    },
-  }));
 }
 
 /** The spawn's id is the workflow's id, so a repeated start finds the first run, running or over. */

@@ -16,7 +16,15 @@ export function workspaceView({ id, slug, name, createdAt, kind, ownerUserId }: 
   };
 }
 
-export function spawnView({ id, workspaceId, state, count, createdBy, createdAt }: Spawn) {
+export function spawnView({
+  id,
+  workspaceId,
+  state,
+  count,
+  createdBy,
+  createdAt,
+  ...spawn
+}: Spawn) {
   return {
     id: parseId('spawn', id),
     workspaceId: parseId('workspace', workspaceId),
@@ -24,6 +32,7 @@ export function spawnView({ id, workspaceId, state, count, createdBy, createdAt 
     count,
     createdBy,
     createdAt: createdAt.toISOString(),
+    approvalId: spawn.approvalId === null ? null : parseId('approval', spawn.approvalId),
   };
 }
 

@@ -37,7 +37,19 @@ export function riskOfPrompt(facts: PromptFacts): Risk {
   return 'medium';
 }
 
-/** What a person decided, as the API wrote it down after it had authenticated them. */
+/**
+ * Who decides: a person, or the gate by itself where a policy says so or people approved the very same for ever. The
+ * Temporal Web UI is named so that it can be refused.
+ */
+export const DECIDER_KINDS = ['user', 'temporal-ui', 'policy', 'standing'] as const;
+export type DeciderKind = (typeof DECIDER_KINDS)[number];
+
+/** Its vote decides alone: quorums count people. */
+export function isGateVote({ principalKind }: Pick<Decision, 'principalKind'>): boolean {
+  return principalKind === 'policy' || principalKind === 'standing';
+}
+
+/** What was decided, as whoever signs decisions wrote it down after a person was authenticated, or the gate asked. */
 export interface Decision {
   readonly approvalId: string;
   /** SHA-256 of the canonical payload, as the person saw it. */
@@ -46,11 +58,14 @@ export interface Decision {
   /** An option other than the rule's own allow-once or deny; needs the role for high risk. */
   readonly optionLabel: string | null;
   readonly note: string | null;
-  readonly principalKind: 'user' | 'temporal-ui';
+  readonly principalKind: DeciderKind;
+  /** Of a user or a key; of a standing approval; `policy:` and the name of a rule. */
   readonly principalId: string;
   readonly issuedAtMs: number;
   /** Random, single use. */
   readonly nonce: string;
+  /** The standing approval that this vote makes beside granting this one request. */
+  readonly standingId?: string;
 }
 
 /** A decision that proves itself: whoever can reach Temporal can send a message, but only the API can sign one. */

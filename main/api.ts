@@ -7,7 +7,9 @@ import { createCertificateSignIn } from '../api/middleware/certificate.ts';
 import { startApi, type ApiListener, type RunningApi } from '../api/server.ts';
 import { AppError } from '../domain/error.ts';
 import type { CertificateAuthority } from '../infra/ca/contract.ts';
+import type { PolicyEngine } from '../domain/policy.ts';
 import type { Config } from '../infra/config/config.ts';
+import { riskTableOf } from '../infra/config/risk-table.ts';
 import { listenForEvents, type EventListener } from '../infra/db/listen.ts';
 import type { Database } from '../infra/db/schema.ts';
 import { errnoOf } from '../infra/errno.ts';
@@ -30,6 +32,8 @@ export interface ApiParts {
   readonly temporal: TemporalSide;
   readonly hosts: Hosts;
   readonly secrets: Secrets;
+  /** What the gate asks. */
+  readonly policy: PolicyEngine;
   readonly log: Logger;
 }
 
@@ -86,8 +90,11 @@ export async function startListeners(parts: ApiParts): Promise<RunningListeners>
   }
 }
 
-function depsOf(parts: ApiParts, events: EventListener): Omit<ApiDeps, 'webhooks' | 'models'> {
-  const { config, db, temporal, hosts, secrets, log } = parts;
+export function depsOf(
+  parts: ApiParts,
+  events: EventListener,
+): Omit<ApiDeps, 'webhooks' | 'models'> {
+  const { config, db, temporal, hosts, secrets, policy, log } = parts;
   const { approvals } = config;
   const hostOf: ApiDeps['host'] = (hostId) => hosts.clientOf(hostId);
   return {
@@ -108,6 +115,7 @@ function depsOf(parts: ApiParts, events: EventListener): Omit<ApiDeps, 'webhooks
       webhooksPerWorkspace: config.webhooks.perWorkspace,
       idempotencyKeepMs: config.retention.idempotencyDays * DAY_MS,
       limits: ceilingsOf(config),
+      risks: riskTableOf(approvals),
       approvalPolicy: {
         quorum: approvals.quorum,
         remindAfterMs: approvals.remindAfterMs,
@@ -116,6 +124,7 @@ function depsOf(parts: ApiParts, events: EventListener): Omit<ApiDeps, 'webhooks
       },
     },
     secrets,
+    policy,
     events,
     metrics: createMetrics({ temporal: temporal.client }),
     logger: log,

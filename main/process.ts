@@ -12,6 +12,7 @@ import { openHosts } from './hosts.ts';
 import { createLog } from './log.ts';
 import { startMetricsListener } from './metrics-listener.ts';
 import { makeDataDir, pathsIn } from './paths.ts';
+import { openPolicy } from './policy.ts';
 import { openMigrated } from './postgres.ts';
 import { openSecrets } from './secrets.ts';
 import { untilStopped } from './signals.ts';
@@ -79,7 +80,9 @@ async function withParts(
   stack.defer(() => local.close());
   const hosts = openHosts({ config, db: database.db, local, secrets, log });
   stack.defer(() => hosts.close());
-  await run({ config, databaseUrl, db: database.db, temporal, hosts, secrets, log });
+  const policy = openPolicy({ config, db: database.db, secrets, log });
+  stack.defer(() => policy.close());
+  await run({ config, databaseUrl, db: database.db, temporal, hosts, secrets, policy, log });
   log.info('stopping');
 }
 

@@ -9,6 +9,7 @@ import { openHosts } from './hosts.ts';
 import { startHostProcess } from './host-process.ts';
 import { lockDataDir } from './lock.ts';
 import { makeDataDir, pathsIn } from './paths.ts';
+import { openPolicy } from './policy.ts';
 import { openMigrated, startPostgres } from './postgres.ts';
 import { since, type Progress } from './progress.ts';
 import { startListeners } from './api.ts';
@@ -89,7 +90,9 @@ async function start(options: UpOptions, parts: AsyncDisposableStack): Promise<R
   await refoundAfterRestore({ config, db: database.db, temporal: temporal.client, log });
   const hosts = openHosts({ config, db: database.db, local: host.client, secrets, log });
   parts.defer(() => hosts.close());
-  const common = { config, db: database.db, temporal, hosts, secrets, log };
+  const policy = openPolicy({ config, db: database.db, secrets, log });
+  parts.defer(() => policy.close());
+  const common = { config, db: database.db, temporal, hosts, secrets, policy, log };
 
   const apiStep = progress.step('api');
   const api = await startListeners({ ...common, databaseUrl: postgres.url });

@@ -11,7 +11,9 @@ import { createSessionActivities } from '../activities/session.ts';
 import { createSpawnActivities } from '../activities/spawn.ts';
 import { createTakeoverActivities } from '../activities/takeover.ts';
 import { createCheckpointStore, type CheckpointStore } from '../infra/checkpoints/store.ts';
+import type { PolicyEngine } from '../domain/policy.ts';
 import type { Config } from '../infra/config/config.ts';
+import { riskTableOf } from '../infra/config/risk-table.ts';
 import type { Database } from '../infra/db/schema.ts';
 import type { Host } from '../infra/db/queries/host.ts';
 import type { WorkflowBundle } from '../infra/temporal/bundle.ts';
@@ -25,6 +27,7 @@ import { startLimits } from '../workers/listeners/limits.ts';
 import type { Listener } from '../workers/listeners/listener.ts';
 import { startSweeps } from '../workers/listeners/sweeps.ts';
 import { createPtyWorker } from '../workers/pty.ts';
+import { connectorPool } from './connectors.ts';
 import { labelsOf, type Hosts } from './hosts.ts';
 import { gatewayTypesOf } from './models.ts';
 import { pathsIn } from './paths.ts';
@@ -40,6 +43,8 @@ export interface WorkerParts {
   readonly bundle: WorkflowBundle;
   readonly hosts: Hosts;
   readonly secrets: Secrets;
+  /** What the gate asks. */
+  readonly policy: PolicyEngine;
   readonly log: Logger;
 }
 
@@ -65,6 +70,7 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
     workers.push(await ptyWorker(parts, parts.config.host.id));
     listeners.push(...localListeners(parts), linkedHosts(parts));
   }
+  if (pools.includes('connectors')) listeners.push(await connectorPool(parts));
   const runs = workers.map((worker) => worker.run());
   return {
     failed: Promise.race(runs).then(() => new Promise<never>(() => undefined)),
@@ -76,7 +82,15 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
   };
 }
 
-function coreWorker({ config, db, temporal, bundle, secrets, log }: WorkerParts): Promise<Worker> {
+function coreWorker({
+  config,
+  db,
+  temporal,
+  bundle,
+  secrets,
+  policy,
+  log,
+}: WorkerParts): Promise<Worker> {
   const { connection, namespace, client } = temporal;
   return createCoreWorker({
     connection,
@@ -93,7 +107,15 @@ function coreWorker({ config, db, temporal, bundle, secrets, log }: WorkerParts)
         agentsPerWorkspaceMax: config.agents.perWorkspace,
         leaseMs: config.host.leaseMs,
       }),
-      ...createApprovalActivities({ db, temporal: client, log, proofKey: secrets.proofKey }),
+      ...createApprovalActivities({
+        db,
+        temporal: client,
+        log,
+        proofKey: secrets.proofKey,
+        seal: (plain) => secrets.seal(plain),
+        policy,
+        risks: riskTableOf(config.approvals),
+      }),
       ...createLimitActivities({ db }),
       ...createSpawnActivities({ db }),
       ...createTakeoverActivities({ db, temporal: client, leaseMs: config.host.leaseMs, log }),
@@ -244,7 +266,7 @@ function limits({ db, temporal, log }: WorkerParts): Listener {
 }
 
 function sweeps({ config, db, temporal, log }: WorkerParts): Listener {
-  const { eventsDays, factsDays, usageDays } = config.retention;
+  const { eventsDays, factsDays, usageDays, chatsDays } = config.retention;
   return startSweeps({
     db,
     temporal: temporal.client,
@@ -257,6 +279,7 @@ function sweeps({ config, db, temporal, log }: WorkerParts): Listener {
       slotDays: factsDays,
       promptDays: PROMPT_DAYS,
       usageDays,
+      chatDays: chatsDays,
     },
   });
 }

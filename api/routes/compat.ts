@@ -285,5 +285,16 @@ async function spawned(
   checkRequestId(request, requestId);
   const workspaceId = await workspaceOf(deps, caller, request.headers);
   if (callbackUrl !== undefined) await requireCallback(deps, { workspaceId, url: callbackUrl });
-  return spawnAgents(deps, { caller, workspaceId, body, requestId: `compat:${requestId}` });
+  const made = await spawnAgents(deps, {
+    ...{ caller, workspaceId, body },
+    requestId: `compat:${requestId}`,
+  });
+  const { state, approvalId } = made.spawn;
+  if (state !== 'asked' && state !== 'refused') return made;
+  throw new AppError(
+    state === 'asked' ? 'conflict' : 'policy_denied',
+    state === 'asked'
+      ? `People decide about this first (approval ${approvalId ?? ''}). Ask again with the same X-Request-Id.`
+      : 'People did not let these agents start.',
+  );
 }

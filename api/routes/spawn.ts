@@ -15,15 +15,16 @@ export const spawnRoutes = [
     method: 'POST',
     path: '/v1/workspaces/{workspace}/spawns',
     name: 'spawnAgents',
-    summary: 'Starts 1 to 50 agents. They are there at once and become ready (or fail) later.',
+    summary:
+      'Starts 1 to 50 agents. They are there at once and become ready (or fail) later; a spawn in the state `asked` has none until people grant its approval.',
     rate: 'spawn',
     target: { kind: 'workspace', param: 'workspace' },
     params: z.strictObject({ workspace: z.string() }),
     body: SpawnRequestSchema,
     response: { status: 202, json: SpawnedSchema },
-    handler: async ({ caller, workspaceId, body, idempotencyKey }, deps) => {
+    handler: async ({ caller, workspaceId, contextId, body, idempotencyKey }, deps) => {
       if (workspaceId === null) throw new Error('A workspace has its own id.');
-      const request = { caller, workspaceId, body, requestId: idempotencyKey };
+      const request = { caller, workspaceId, contextId, body, requestId: idempotencyKey };
       const { spawn, agents } = await spawnAgents(deps, request);
       return { body: { spawn: spawnView(spawn), agents: agents.map(agentView) } };
     },

@@ -5,7 +5,7 @@ import { HOST_ID, HOSTING_MODES } from '../hosting.ts';
 import { IDLE_ACTIONS } from '../limit.ts';
 import { AgentSchema } from './agent.ts';
 import { AgentGrantsSchema } from './grant.ts';
-import { SpawnIdSchema, WorkspaceIdSchema } from './id.ts';
+import { ApprovalIdSchema, SpawnIdSchema, WorkspaceIdSchema } from './id.ts';
 import { LabelsSchema } from './label.ts';
 import { AGENT_LIMIT_SHAPES } from './limit.ts';
 import { Timestamp, lineOfText, plainText } from './text.ts';
@@ -55,6 +55,9 @@ const ToolName = z
   .string()
   .regex(/^[A-Za-z0-9_.:/-]{1,128}\*?$/, 'Must be the name of a tool, or its beginning and *.');
 const TOOLS_MAX = 200;
+const ModelName = z
+  .string()
+  .regex(/^[A-Za-z0-9_.:@/-]{1,128}\*?$/, 'Must be the name of a model, or its beginning and *.');
 
 /** What one agent is made from; kept as `spec` in its row and parsed again by whoever starts its session. */
 export const AgentSpecSchema = z
@@ -79,6 +82,10 @@ export const AgentSpecSchema = z
     egressAllow: z.array(HostPattern).max(200).optional(),
     /** Tools of the workspace's MCP server that it sees; all that its grants open where this is left out. */
     tools: z.array(ToolName).max(TOOLS_MAX).optional(),
+    /** Models that it may call through the gateway; every one where this is left out. */
+    models: z.array(ModelName).max(TOOLS_MAX).optional(),
+    /** Whether it keeps and reads notes; yes where this is left out. */
+    memory: z.boolean().optional(),
     /** What it may do in the workspace, never more than whoever spawned it; the default where this is left out. */
     grants: AgentGrantsSchema.optional(),
     hosting: AgentHostingSchema.optional(),
@@ -119,10 +126,13 @@ export const SpawnSchema = z
   .object({
     id: SpawnIdSchema,
     workspaceId: WorkspaceIdSchema,
-    state: z.enum(['requested', 'running', 'finished', 'cancelled', 'failed']),
+    /** `asked`: it starts when people grant its approval; `refused`: they did not. */
+    state: z.enum(['asked', 'refused', 'requested', 'running', 'finished', 'cancelled', 'failed']),
     count: z.int(),
     createdBy: z.string(),
     createdAt: Timestamp,
+    /** Where people decide, or decided, whether it may start; null where nobody was asked. */
+    approvalId: ApprovalIdSchema.nullable(),
   })
   .meta({ id: 'Spawn' });
 

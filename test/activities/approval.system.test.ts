@@ -7,9 +7,11 @@ import { tallyVotes } from '../../activities/tally.ts';
 import type { Decision } from '../../domain/approval.ts';
 import { parseId } from '../../domain/id.ts';
 import { SCOPES, type Role } from '../../domain/principal.ts';
+import { DEFAULT_RISKS } from '../../domain/risk.ts';
 import { getApproval, type Approval } from '../../infra/db/queries/approval.ts';
 import { insertKey, revokeKey } from '../../infra/db/queries/key.ts';
 import { listVotes } from '../../infra/db/queries/vote.ts';
+import { createBuiltInPolicy } from '../../infra/policy/built-in.ts';
 import { signDecision } from '../../infra/secrets/proof.ts';
 import { checkLeaks } from '../support/leaks.ts';
 import { createTestDatabase, makeWorkspace } from '../support/postgres.ts';
@@ -27,6 +29,9 @@ const activities = createApprovalActivities({
   temporal,
   proofKey,
   log: pino({ level: 'silent' }),
+  seal: (plain) => Buffer.from(plain),
+  policy: createBuiltInPolicy(),
+  risks: DEFAULT_RISKS,
 });
 
 async function makeKey(workspaceId: string, createdBy: string, role: Role = 'admin') {

@@ -17,8 +17,11 @@ import { createMetrics } from '../../api/metrics.ts';
 import { startApi, type RunningApi } from '../../api/server.ts';
 import type { ApiApp } from '../../api/upgrade.ts';
 import { DEFAULT_GRANTS } from '../../domain/grant.ts';
+import type { PolicyEngine } from '../../domain/policy.ts';
+import { DEFAULT_RISKS, type RiskTable } from '../../domain/risk.ts';
 import { SCOPES, type Role, type Scope } from '../../domain/principal.ts';
 import type { ApiKeyId, WorkspaceId } from '../../domain/id.ts';
+import { createBuiltInPolicy } from '../../infra/policy/built-in.ts';
 import { createWebhookSender } from '../../infra/webhook/sender.ts';
 import { listenForEvents } from '../../infra/db/listen.ts';
 import { connectHost } from '../../infra/db/queries/host.ts';
@@ -83,7 +86,11 @@ function createClock(): TestClock {
 /** Every API has a Temporal namespace of its own, since all of them use the queue `core`. */
 export async function openTestApi(
   database: TestDatabase,
-  options: { readonly models?: TestGatewayOptions } = {},
+  options: {
+    readonly models?: TestGatewayOptions;
+    readonly policy?: PolicyEngine;
+    readonly risks?: RiskTable;
+  } = {},
 ): Promise<TestApi> {
   const { db } = database;
   const { address } = await temporal();
@@ -109,8 +116,10 @@ export async function openTestApi(
     host: (id) => (id === hostId ? host.client : null),
     agents: { isThere: async () => true },
     models,
+    policy: options.policy ?? createBuiltInPolicy(),
     config: {
       approvalPolicy: PATIENT,
+      risks: options.risks ?? DEFAULT_RISKS,
       limits: { agentsMax: 100, agent: {}, budgets: {} },
       version: '0.0.0-test',
       documents: {
@@ -193,7 +202,15 @@ async function startWorkers(deps: ApiDeps, { address, namespace, host }: Place) 
       workflowBundle,
       activities: {
         ...createAgentActivities({ ...agentDeps, agentsPerWorkspaceMax: 100, leaseMs: 600_000 }),
-        ...createApprovalActivities({ db, temporal: deps.temporal, log: silent, proofKey }),
+        ...createApprovalActivities({
+          db,
+          temporal: deps.temporal,
+          log: silent,
+          proofKey,
+          seal: (plain) => deps.secrets.seal(plain),
+          policy: deps.policy,
+          risks: deps.config.risks,
+        }),
         ...createLimitActivities({ db }),
         ...createSpawnActivities({ db }),
       },

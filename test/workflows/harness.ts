@@ -49,6 +49,11 @@ export interface Edge {
   isAlive: boolean;
   readonly calls: { readonly name: string; readonly input: Readonly<Record<string, unknown>> }[];
   vote: (decision: SignedDecision) => DecisionOutcome;
+  /** What the gate decides by itself. */
+  gate: (approvalId: string) => SignedDecision | null;
+  /** Of the table of risks; as the workflow's input where it is null. */
+  policy: ApprovalPolicy | null;
+  approvedSpawn: Awaited<ReturnType<ApprovalActivities['findApprovedSpawn']>>;
   delivery: () => DeliveryOutcome;
   /** What the agent's row says of its limits. */
   limit: LimitVerdict | null;
@@ -78,6 +83,9 @@ export function createEdge(): Edge {
       state: verdict === 'grant' ? 'granted' : 'refused',
     }),
     delivery: () => ({ kind: 'delivered', how: 'option' }),
+    gate: () => null,
+    policy: null,
+    approvedSpawn: null,
     limit: null,
     takes: () => true,
     hostId: HOST_ID,
@@ -97,7 +105,11 @@ export function createEdge(): Edge {
         ),
       reachLimit: async () => edge.limit,
       releaseAgent: async (input) => note('releaseAgent', input),
-      openApproval: async (input) => note('openApproval', input),
+      openApproval: async (input) => {
+        note('openApproval', input);
+        return { policy: edge.policy ?? input.policy, decision: edge.gate(input.approvalId) };
+      },
+      findApprovedSpawn: async () => edge.approvedSpawn,
       recordVote: async ({ decision }) => edge.vote(decision),
       closeApproval: async (input) => {
         note('closeApproval', input);

@@ -1,5 +1,10 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { ApprovalState, DecisionOutcome, SignedDecision } from '../../domain/approval.ts';
+import {
+  DECIDER_KINDS,
+  type ApprovalState,
+  type DecisionOutcome,
+  type SignedDecision,
+} from '../../domain/approval.ts';
 import type { AgentId, ApprovalId, PromptId, WorkspaceId } from '../../domain/id.ts';
 import type { ApprovalPolicy } from './agent.ts';
 import { isRecord, isText, isWhole } from './message.ts';
@@ -9,8 +14,8 @@ export const REQUEST_APPROVAL = 'requestApproval';
 export interface RequestApprovalInput {
   readonly approvalId: ApprovalId;
   readonly workspaceId: WorkspaceId;
-  /** Who asks: the workflow of this id is woken when the approval is decided. */
-  readonly asker: { readonly agentId: AgentId; readonly epoch: number };
+  /** Who asks: the workflow of this id is woken when the approval is decided. Null: a person, who wants to start agents. */
+  readonly asker: { readonly agentId: AgentId | null; readonly epoch: number };
   /** The dialog it is about; null for what an agent asks by itself, which its row says. */
   readonly promptId: PromptId | null;
   readonly policy: ApprovalPolicy;
@@ -41,11 +46,12 @@ export function isSignedDecision(value: unknown): value is SignedDecision {
     (value['verdict'] === 'grant' || value['verdict'] === 'refuse') &&
     isTextOrNull(value['optionLabel']) &&
     isTextOrNull(value['note']) &&
-    (value['principalKind'] === 'user' || value['principalKind'] === 'temporal-ui') &&
+    DECIDER_KINDS.some((kind) => kind === value['principalKind']) &&
     isText(value['principalId']) &&
     isWhole(value['issuedAtMs']) &&
     isText(value['nonce']) &&
-    isText(value['mac'])
+    isText(value['mac']) &&
+    (value['standingId'] === undefined || isText(value['standingId']))
   );
 }
 

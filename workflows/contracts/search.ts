@@ -40,14 +40,16 @@ export function shownAgent({ agentId, workspaceId, spawnId }: HostAgentInput): S
 }
 
 export function shownApproval({ approvalId, workspaceId, asker }: RequestApprovalInput): Shown {
+  const { agentId } = asker;
   return {
     typedSearchAttributes: [
       keyword('WorkspaceId', workspaceId),
-      keyword('AgentId', asker.agentId),
+      ...(agentId === null ? [] : [keyword('AgentId', agentId)]),
       keyword('Feature', 'approval'),
       approvalStateIs('open'),
     ],
-    staticSummary: `A question of agent ${asker.agentId}`,
+    staticSummary:
+      agentId === null ? 'A person wants to start agents' : `A question of agent ${agentId}`,
     staticDetails: `Approval \`${approvalId}\` in workspace \`${workspaceId}\`. What is asked is not kept here: \`rookery approvals get ${approvalId}\` shows it.`,
   };
 }

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { integer } from '../setting.ts';
 import { DAY_MS, HOUR_MS, WAIT } from './limits.ts';
+import { riskSettings } from './risks.ts';
 
 export const approvals = z.strictObject({
   expiryMs: integer(
@@ -19,4 +20,5 @@ export const approvals = z.strictObject({
     { min: 1, max: 20, fallback: 1 },
     { env: 'ROOKERY_APPROVALS_QUORUM', about: 'How many people must grant; one refusal refuses.' },
   ),
+  ...riskSettings,
 });

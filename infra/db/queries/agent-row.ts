@@ -32,6 +32,8 @@ export interface Agent {
   readonly labels: Readonly<Record<string, string>>;
   /** The limit that ended it. */
   readonly limitReached: string | null;
+  /** Where it was spawned from. */
+  readonly contextId: string | null;
 }
 
 export const AGENT_COLUMNS = [
@@ -62,6 +64,7 @@ export const AGENT_COLUMNS = [
   'agent.definition_version as definitionVersion',
   'agent.labels',
   'agent.limit_reached as limitReached',
+  'agent.context_id as contextId',
 ] as const;
 
 const Spec = z.record(z.string(), z.unknown());

@@ -20,6 +20,7 @@ export interface NewAgent {
   readonly spec: Readonly<Record<string, unknown>>;
   readonly ownerId: string;
   readonly state?: AgentState;
+  readonly contextId?: string | null;
   /** What it keeps from its birth; nothing where absent. */
   readonly birth?: Birth;
 }
@@ -47,6 +48,7 @@ export async function insertAgents(db: Executor, agents: readonly NewAgent[]): P
     lifecycle: lifecycleOf(state),
     spec: storableJson(agent.spec),
     owner_id: agent.ownerId,
+    context_id: agent.contextId ?? null,
     definition_id: agent.birth?.definition?.id ?? null,
     definition_version: agent.birth?.definition?.version ?? null,
     labels: storableJson(agent.birth?.labels ?? {}),

@@ -1,7 +1,12 @@
 import { randomInt } from 'node:crypto';
 import type { SqlBool } from 'kysely';
 import { sql } from 'kysely';
-import type { ApprovalState, Risk } from '../../../domain/approval.ts';
+import { z } from 'zod';
+import type { GateNote } from '../../../domain/gate.ts';
+import { POLICY_ENGINES, POLICY_VERDICTS } from '../../../domain/policy.ts';
+import { covers, ROLES } from '../../../domain/principal.ts';
+import type { DecidingRole } from '../../../domain/risk.ts';
+import { ROLE_FOR_RISK, type ApprovalState, type Risk } from '../../../domain/approval.ts';
 import { AGENT_STATES, isTerminal } from '../../../domain/agent.ts';
 import { fromNow } from '../interval.ts';
 import type { Executor } from '../schema.ts';
@@ -34,6 +39,15 @@ export interface Approval {
   readonly decidedAt: Date | null;
   /** What became of the answer: `DeliveryOutcome`, null until delivered. */
   readonly delivery: unknown;
+  /** Whose roles there count too, beside those of the whole workspace. */
+  readonly contextId: string | null;
+  /** Who decides it. */
+  readonly role: DecidingRole;
+  /** What the gate said to it; null for what was asked before there was one. */
+  readonly gate: GateNote | null;
+  /** What may be approved for ever; null where it may not. */
+  readonly template: string | null;
+  readonly recipients: readonly string[];
 }
 
 const COLUMNS = [
@@ -58,7 +72,35 @@ const COLUMNS = [
   'approval.expires_at as expiresAt',
   'approval.decided_at as decidedAt',
   'approval.delivery',
+  'approval.context_id as contextId',
+  'approval.role',
+  'approval.gate',
+  'approval.template',
+  'approval.recipients',
 ] as const;
+
+const Gate = z.object({
+  verdict: z.enum(POLICY_VERDICTS),
+  by: z.enum(['policy', 'standing']),
+  rule: z.string(),
+  engine: z.enum(POLICY_ENGINES),
+  version: z.int(),
+  reason: z.string(),
+  standingId: z.string().nullable(),
+});
+
+export function parseGate(value: unknown): GateNote | null {
+  return value === null ? null : Gate.parse(value);
+}
+
+type Row = Omit<Approval, 'gate' | 'role'> & {
+  readonly gate: unknown;
+  readonly role: DecidingRole | null;
+};
+
+function toApproval({ gate, role, ...row }: Row): Approval {
+  return { ...row, gate: parseGate(gate), role: role ?? ROLE_FOR_RISK[row.risk] };
+}
 
 export interface NewApproval {
   readonly id: string;
@@ -77,6 +119,11 @@ export interface NewApproval {
   readonly remindAfterMs: number | null;
   readonly escalateAfterMs: number | null;
   readonly expireAfterMs: number | null;
+  readonly contextId?: string | null;
+  readonly role?: DecidingRole;
+  readonly gate?: GateNote | null;
+  readonly template?: string | null;
+  readonly recipients?: readonly string[];
   /** Written with it. The code is left out of events: who may see the approval reads it there. */
   readonly record: Omit<NewRecord, 'workspaceId'>;
 }
@@ -115,12 +162,16 @@ async function insertApproval(
   const { rows } = await sql`
     with opened as (
       insert into approval (id, workspace_id, asker_kind, asker_id, asker_epoch, prompt_id, title,
-        payload, digest, risk, code, quorum, requested_by, remind_at, escalate_at, expires_at)
+        payload, digest, risk, code, quorum, requested_by, remind_at, escalate_at, expires_at,
+        context_id, role, gate, template, recipients)
       values (${approval.id}, ${approval.workspaceId}, ${approval.askerKind}, ${approval.askerId},
         ${approval.askerEpoch}, ${approval.promptId}, ${storableText(approval.title)},
         ${storableText(approval.payload)}, ${approval.digest}, ${approval.risk}, ${approval.code},
         ${approval.quorum}, ${approval.requestedBy}, ${fromNow(approval.remindAfterMs)},
-        ${fromNow(approval.escalateAfterMs)}, ${fromNow(approval.expireAfterMs)})
+        ${fromNow(approval.escalateAfterMs)}, ${fromNow(approval.expireAfterMs)},
+        ${approval.contextId ?? null}, ${approval.role ?? null},
+        ${approval.gate ? storableJson(approval.gate) : null}::jsonb,
+        ${textOrNull(approval.template)}, ${[...(approval.recipients ?? [])]}::text[])
       on conflict do nothing returning id
     )
     select opened.id from opened cross join lateral ${record} as written
@@ -134,7 +185,11 @@ export async function getApproval(db: Executor, id: string): Promise<Approval | 
     .select(COLUMNS)
     .where('id', '=', id)
     .executeTakeFirst();
-  return row ?? null;
+  return row === undefined ? null : toApproval(row);
+}
+
+function textOrNull(text: string | null | undefined): string | null {
+  return text === null || text === undefined ? null : storableText(text);
 }
 
 /** Until the end of the transaction no vote is cast on it and nobody closes it. */
@@ -150,7 +205,7 @@ export async function findApprovalByCode(db: Executor, code: string): Promise<Ap
     .where('code', '=', code.replaceAll(/[\s-]/g, '').toUpperCase())
     .where('state', '=', 'open')
     .executeTakeFirst();
-  return row ?? null;
+  return row === undefined ? null : toApproval(row);
 }
 
 export async function listApprovals(
@@ -159,6 +214,7 @@ export async function listApprovals(
     readonly workspaceId?: string;
     readonly states?: readonly ApprovalState[];
     readonly askerId?: string;
+    readonly contextId?: string;
   },
 ): Promise<readonly Approval[]> {
   let select = db
@@ -171,7 +227,8 @@ export async function listApprovals(
     select = select.where('workspace_id', '=', query.workspaceId);
   if (query.states !== undefined) select = select.where('state', 'in', query.states);
   if (query.askerId !== undefined) select = select.where('asker_id', '=', query.askerId);
-  return select.execute();
+  if (query.contextId !== undefined) select = select.where('context_id', '=', query.contextId);
+  return (await select.execute()).map(toApproval);
 }
 
 /** `already`: it was closed before, this way (a retry) or another; the first close stands. */
@@ -179,7 +236,7 @@ export type ApprovalClosed =
   | { readonly kind: 'closed' | 'already'; readonly state: Exclude<ApprovalState, 'open'> }
   | { readonly kind: 'missing' };
 
-/** Closes an open approval and writes its record, in one statement. Idempotent. */
+/** Closes an open approval, and the spawn that waits for it, and writes its record, in one statement. Idempotent. */
 export async function closeApproval(
   db: Executor,
   close: {
@@ -195,6 +252,9 @@ export async function closeApproval(
       update approval set state = ${close.state}, decided_at = now()
       where id = ${close.id} and workspace_id = ${close.workspaceId} and state = 'open'
       returning id
+    ), unstarted as (
+      update spawn set state = 'refused' from closed
+      where spawn.approval_id = closed.id and spawn.state = 'asked' and ${close.state} <> 'granted'
     )
     select closed.id from closed cross join lateral ${record} as written
   `.execute(db);
@@ -219,24 +279,36 @@ export async function setApprovalDelivery(
 
 const ENDED_STATES = AGENT_STATES.filter(isTerminal);
 
-/** Open approvals whose asker has ended or lives in a later epoch: nobody waits for their answer. For the sweep. */
+/** May start agents, and so may ask that some be started. */
+const SPAWNERS = ROLES.filter((role) => covers(role, 'operator'));
+
+/**
+ * Open approvals whose asker has ended or lives in a later epoch, and spawns whose asker may start none any more:
+ * nobody waits for their answer. For the sweep.
+ */
 export async function findOrphanedApprovals(
   db: Executor,
   limit: number,
 ): Promise<readonly Approval[]> {
-  return db
+  const rows = await db
     .selectFrom('approval')
     .leftJoin('agent', 'agent.id', 'approval.asker_id')
     .select(COLUMNS)
     .where('approval.state', '=', 'open')
-    .where('approval.asker_kind', '=', 'agent')
     .where(
-      sql<SqlBool>`(agent.id is null
+      sql<SqlBool>`((approval.asker_kind = 'agent' and (agent.id is null
         or (agent.epoch > approval.asker_epoch
           and not exists (select from approval_request r where r.approval_id = approval.id))
-        or agent.state = any(${ENDED_STATES}::text[]))`,
+        or agent.state = any(${ENDED_STATES}::text[])))
+        or (approval.asker_kind = 'system' and not exists (
+          select from live_binding b where b.principal_id = approval.requested_by
+            and b.role = any(${SPAWNERS}::text[])
+            and (b.place = 'installation'
+              or (b.workspace_id = approval.workspace_id and (b.place = 'workspace'
+                or (b.place = 'context' and b.context_id = approval.context_id)))))))`,
     )
     .orderBy('approval.seq')
     .limit(limit)
     .execute();
+  return rows.map(toApproval);
 }

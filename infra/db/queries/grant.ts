@@ -1,23 +1,40 @@
 import { sql } from 'kysely';
 import type { Risk } from '../../../domain/approval.ts';
+import type { GateNote } from '../../../domain/gate.ts';
 import type { AgentGrant } from '../../../domain/grant.ts';
 import type { Executor } from '../schema.ts';
-import { storableText } from '../storable.ts';
+import { storableJson, storableText } from '../storable.ts';
+import { parseGate } from './approval.ts';
 
 export interface ApprovalRequest {
   readonly approvalId: string;
   readonly workspaceId: string;
-  readonly agentId: string;
-  readonly kind: 'request' | 'grant';
+  /** Null for a spawn, which `requestedBy` asks for. */
+  readonly agentId: string | null;
+  readonly kind: 'request' | 'grant' | 'post' | 'spawn';
   readonly title: string;
   /** Canonical JSON text. */
   readonly payload: string;
   readonly risk: Risk;
   readonly grants: readonly AgentGrant[];
+  readonly requestedBy: string | null;
+  readonly contextId: string | null;
+  /** Where the gate was asked before; null where it is asked when the approval is opened. */
+  readonly gate: GateNote | null;
+  readonly template: string | null;
+  readonly recipients: readonly string[];
 }
 
+type NewApprovalRequest = Omit<ApprovalRequest, OnlySome> &
+  Partial<Pick<ApprovalRequest, OnlySome>>;
+type OnlySome = 'requestedBy' | 'contextId' | 'gate' | 'template' | 'recipients';
+
 /** Idempotent by the approval's id. */
-export async function insertApprovalRequest(db: Executor, request: ApprovalRequest): Promise<void> {
+export async function insertApprovalRequest(
+  db: Executor,
+  request: NewApprovalRequest,
+): Promise<void> {
+  const { gate = null, template = null } = request;
   await db
     .insertInto('approval_request')
     .values({
@@ -29,6 +46,11 @@ export async function insertApprovalRequest(db: Executor, request: ApprovalReque
       payload: storableText(request.payload),
       risk: request.risk,
       grants: [...request.grants],
+      requested_by: request.requestedBy ?? null,
+      context_id: request.contextId ?? null,
+      gate: gate === null ? null : storableJson(gate),
+      template: template === null ? null : storableText(template),
+      recipients: [...(request.recipients ?? [])],
     })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
@@ -49,10 +71,15 @@ export async function getApprovalRequest(
       'payload',
       'risk',
       'grants',
+      'requested_by as requestedBy',
+      'context_id as contextId',
+      'gate',
+      'template',
+      'recipients',
     ])
     .where('approval_id', '=', approvalId)
     .executeTakeFirst();
-  return row ?? null;
+  return row === undefined ? null : { ...row, gate: parseGate(row.gate) };
 }
 
 /** How many approvals that an agent asked for itself are open. */

@@ -14,6 +14,9 @@ export interface Spawn {
   readonly createdBy: string;
   readonly createdAt: Date;
   readonly state: SpawnState;
+  readonly contextId: string | null;
+  /** Where people decide, or decided, whether it may start. */
+  readonly approvalId: string | null;
 }
 
 const COLUMNS = [
@@ -27,6 +30,8 @@ const COLUMNS = [
   'created_by as createdBy',
   'created_at as createdAt',
   'state',
+  'context_id as contextId',
+  'approval_id as approvalId',
 ] as const;
 
 const Spec = z.record(z.string(), z.unknown());
@@ -44,6 +49,9 @@ export interface NewSpawn {
   readonly count: number;
   readonly spec: Readonly<Record<string, unknown>>;
   readonly createdBy: string;
+  readonly contextId?: string | null;
+  /** It waits for this approval. */
+  readonly approvalId?: string | null;
 }
 
 /** `conflict`: the request id was used before with another body. */
@@ -63,6 +71,9 @@ export async function findOrCreateSpawn(db: Executor, input: NewSpawn): Promise<
       count: input.count,
       spec: storableJson(input.spec),
       created_by: input.createdBy,
+      context_id: input.contextId ?? null,
+      approval_id: input.approvalId ?? null,
+      ...(input.approvalId ? { state: 'asked' } : {}),
     })
     .onConflict((conflict) => conflict.columns(['workspace_id', 'request_id']).doNothing())
     .returning(COLUMNS)
@@ -108,6 +119,17 @@ export async function listSpawns(
     .limit(query.limit)
     .execute();
   return rows.map(toSpawn);
+}
+
+/** People let it start: true where it waited, or was started by this before. */
+export async function releaseSpawn(tx: Executor, id: string): Promise<boolean> {
+  const result = await tx
+    .updateTable('spawn')
+    .set({ state: 'requested' })
+    .where('id', '=', id)
+    .where('state', 'in', ['asked', 'requested'])
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
 }
 
 /** True when it is in that state now. An ended spawn stays as it ended. */

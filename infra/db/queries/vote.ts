@@ -35,7 +35,8 @@ export type VoteRefusal =
   | 'nonce_used'
   | 'proof_expired'
   | 'digest_differs'
-  | 'asker_moved_on';
+  | 'asker_moved_on'
+  | 'standing_gone';
 
 /**
  * Inserts the vote, its event and audit in one statement, and only if at that moment the approval is open for
@@ -53,18 +54,21 @@ export async function castVote(db: Executor, cast: CastVote): Promise<VoteCast> 
         and (g.epoch = a.asker_epoch
           or exists (select from approval_request r where r.approval_id = a.id))
         and g.state = any(${cast.askerStates}::text[])
+        and ${isBacked(cast)}
       for update of a for share of g
     ), asking_system as (
-      select a.id from approval a where ${isVotable(cast)} and a.asker_kind <> 'agent' for update
+      select a.id from approval a where ${isVotable(cast)} and a.asker_kind <> 'agent'
+        and ${isBacked(cast)} for update
     ), waiting as (
       select id from asking_agent union all select id from asking_system
     ), voted as (
       insert into vote (approval_id, principal_id, principal_kind, verdict, option_label, digest,
-        nonce, at, note, mac)
+        nonce, at, note, mac, standing_id)
       select waiting.id, ${decision.principalId}::text, ${decision.principalKind}::text,
         ${decision.verdict}::text, ${decision.optionLabel}::text, ${decision.digest}::text,
         ${decision.nonce}::text, to_timestamp(${decision.issuedAtMs}::double precision / 1000),
-        ${decision.note}::text, ${decision.mac}::text
+        ${decision.note}::text, ${decision.mac}::text,
+        ${decision.standingId ?? null}::text
       from waiting
       on conflict do nothing returning approval_id
     )
@@ -78,6 +82,22 @@ function isVotable({ decision, workspaceId }: CastVote): ReturnType<typeof sql> 
   return sql`a.id = ${decision.approvalId} and a.workspace_id = ${workspaceId}
     and a.state = 'open' and a.digest = ${decision.digest}
     and (a.expires_at is null or a.expires_at > now()) and ${isFresh(decision)}`;
+}
+
+/**
+ * The vote of a standing approval counts only while that one holds for this very template, for these recipients and
+ * this risk. Its row is shared until the vote is in, so that whoever revokes it comes before or after.
+ */
+function isBacked({ decision }: CastVote): ReturnType<typeof sql> {
+  if (decision.principalKind !== 'standing') return sql`true`;
+  return sql`exists (select from standing_approval s
+    where s.id = ${decision.principalId} and s.workspace_id = a.workspace_id
+      and s.activated_at is not null and s.revoked_at is null and s.expires_at > now()
+      and s.template_hash = encode(sha256(convert_to(a.template, 'UTF8')), 'hex')
+      and a.recipients <@ s.recipients
+      and array_position(array['low', 'medium', 'high'], a.risk)
+        <= array_position(array['low', 'medium', 'high'], s.risk)
+    for share of s)`;
 }
 
 function isFresh({ issuedAtMs }: SignedDecision): ReturnType<typeof sql> {
@@ -115,7 +135,9 @@ async function whyNot(db: Executor, { decision, workspaceId }: CastVote): Promis
   if (row.ownNonce === decision.nonce) return { kind: 'repeated' };
   if (row.state !== 'open') return { kind: 'closed', state: row.state };
   if (row.expired) return { kind: 'closed', state: 'expired' };
-  return { kind: 'refused', reason: refusalOf(row, decision.digest) };
+  const refusal = refusalOf(row, decision.digest);
+  const isStanding = refusal === 'asker_moved_on' && decision.principalKind === 'standing';
+  return { kind: 'refused', reason: isStanding ? 'standing_gone' : refusal };
 }
 
 function refusalOf(
@@ -148,10 +170,16 @@ export async function listVotes(db: Executor, approvalId: string): Promise<reado
       'at',
       'note',
       'mac',
+      'standing_id as standingId',
     ])
     .where('approval_id', '=', approvalId)
     .orderBy('at')
     .orderBy('principal_id')
     .execute();
-  return rows.map(({ at, ...vote }) => ({ ...vote, issuedAtMs: at.getTime() }));
+  return rows.map(({ at, standingId, ...vote }) => ({
+    ...vote,
+    issuedAtMs: at.getTime(),
+    // The MAC covers it where it is there, and it alone.
+    ...(standingId === null ? {} : { standingId }),
+  }));
 }
