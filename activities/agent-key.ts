@@ -45,11 +45,19 @@ interface KeyDeps {
  */
 export async function issueKeys(deps: KeyDeps, agent: Agent): Promise<SessionKeys> {
   const { db, agentKey, access } = deps;
+  const spec = AgentSpecSchema.parse(agent.spec);
+  // Where notes are off, nothing opens their tools.
+  const isOpen = (grant: AgentGrant): boolean =>
+    spec.memory !== false || !grant.endsWith(':memory');
   const { granted, toApprove } = decideGrants({
-    role: await findRole(db, { principalId: agent.ownerId, workspaceId: agent.workspaceId }),
-    asked: AgentSpecSchema.parse(agent.spec).grants ?? null,
-    byDefault: access.grants,
-    approved: await listAgentGrants(db, agent.id),
+    role: await findRole(db, {
+      principalId: agent.ownerId,
+      workspaceId: agent.workspaceId,
+      contextId: agent.contextId,
+    }),
+    asked: spec.grants === undefined ? null : spec.grants.filter(isOpen),
+    byDefault: access.grants.filter(isOpen),
+    approved: (await listAgentGrants(db, agent.id)).filter(isOpen),
   });
   const owner = { agentId: agent.id, epoch: agent.epoch };
   const binding = sessionBinding(agentKey, owner);

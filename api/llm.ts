@@ -47,6 +47,7 @@ export async function passToModel(
       workspaceId: agent.workspaceId,
       epoch: agent.epoch,
       keyId: agent.id,
+      models: agent.models,
     },
   );
   if (served.kind === 'refused') return refusalResponse(call.protocol, served.refusal);

@@ -5,9 +5,11 @@ import { resolveLimits, type AgentLimits, type ResolvedLimits } from '../domain/
 import { capabilitiesOf } from '../domain/registry.ts';
 import type { DefinitionContent } from '../domain/schema/definition.ts';
 import { AgentSpecSchema, type AgentSpec, type SpawnRequest } from '../domain/schema/spawn.ts';
+import { underSettings } from './spawn-settings.ts';
 import { unaskedArgument } from '../domain/spawn.ts';
 import { findDefinition } from '../infra/db/queries/definition.ts';
 import { getWorkspaceLimits } from '../infra/db/queries/limit.ts';
+import { getSettings } from '../infra/db/queries/setting.ts';
 import type { Executor } from '../infra/db/schema.ts';
 
 /** What the agents of a spawn are made from, as it is kept in their rows. */
@@ -43,17 +45,21 @@ export async function planSpawn(
   db: Executor,
   {
     workspaceId,
+    contextId = null,
     body,
     ceilings,
   }: {
     readonly workspaceId: string;
+    readonly contextId?: string | null;
     readonly body: SpawnRequest;
     /** The configuration's. */
     readonly ceilings: AgentLimits;
   },
 ): Promise<SpawnPlan> {
   const found = await definitionOf(db, { workspaceId, reference: body.definition });
-  const given = found === null ? specOfRequest(body) : narrowed(found, body);
+  const asked = found === null ? specOfRequest(body) : narrowed(found, body);
+  const { effective } = await getSettings(db, { workspaceId, contextId });
+  const given = underSettings(asked, effective);
   checkArguments(given);
   const { limits: workspace } = await getWorkspaceLimits(db, workspaceId);
   const { limits, origins } = resolveLimits({

@@ -23,7 +23,17 @@ export type SpecOfDefinition =
   | { readonly kind: 'refused'; readonly field: string; readonly why: string };
 
 /** Fields of a request that a definition fixes: whoever may spawn it may not change what it can reach or run. */
-const FIXED = ['command', 'env', 'secretRefs', 'model', 'egressAllow', 'tools', 'hosting'] as const;
+const FIXED = [
+  'command',
+  'env',
+  'secretRefs',
+  'model',
+  'models',
+  'memory',
+  'egressAllow',
+  'tools',
+  'hosting',
+] as const;
 
 /**
  * What an agent of a definition is made from. The request adds its task after the definition's prompt, may name a folder where

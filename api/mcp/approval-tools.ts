@@ -89,7 +89,11 @@ async function grantable(
   grants: readonly AgentGrant[],
 ): Promise<readonly AgentGrant[]> {
   const row = await getAgent(deps.db, agent.agentId);
-  const owner = { principalId: row?.ownerId ?? '', workspaceId: agent.workspaceId };
+  const owner = {
+    principalId: row?.ownerId ?? '',
+    workspaceId: agent.workspaceId,
+    contextId: row?.contextId ?? null,
+  };
   const within = withinRole(await findRole(deps.db, owner), grants);
   const beyond = grants.filter((grant) => !within.includes(grant));
   if (beyond.length > 0) {

@@ -22,6 +22,7 @@ import type { ApiDeps } from '../deps.ts';
 import { noteWords } from '../note.ts';
 import { listOf } from '../query.ts';
 import { route } from '../route.ts';
+import { confinedTo } from '../target.ts';
 
 const ByApproval = z.strictObject({ approval: ApprovalIdSchema });
 const ByCode = z.strictObject({ code: z.string() });
@@ -40,8 +41,10 @@ export const approvalRoutes = [
       agent: AgentIdSchema.optional(),
     }),
     response: { status: 200, json: pageOf(ApprovalSummarySchema) },
-    handler: async ({ workspaceId, query }, { db }) => {
+    handler: async ({ caller, workspaceId, contextId, query }, { db }) => {
+      const only = confinedTo(caller, 'listApprovals', { workspaceId, contextId });
       const found = await listApprovals(db, {
+        ...(only === null ? {} : { contextId: only }),
         workspaceId: workspaceId ?? '',
         after: decodeCursor(query.cursor),
         limit: query.limit + 1,

@@ -181,11 +181,11 @@ test('a key never gives more than its user has, nor more than the key says', () 
   const found = counterexampleOf(fc.tuple(asked, key), ([{ asking, name, at }, shown]) => {
     // Whether a workspace is private is the same for the key and for what is asked about.
     const isHere = shown.place.kind === 'workspace' && shown.place.workspaceId === at.workspaceId;
-    const bindings = narrow(asking.bindings, {
+    const left = narrow(asking.bindings, {
       ...shown,
       isPrivate: isHere && at.isPrivate === true,
     });
-    if (!isAllowed({ asking: { ...asking, bindings }, name, at })) return true;
+    if (!isAllowed({ asking: { ...asking, bindings: left }, name, at })) return true;
     // The key's own place says where it is good at most; its user's roles say whether he may go there.
     const open = { ...at, isPrivate: false };
     return (
@@ -199,7 +199,7 @@ test('a key never gives more than its user has, nor more than the key says', () 
 test('what is enough without a place is enough, and only that is left', () => {
   const found = counterexampleOf(fc.record({ own: bindings, name: action }), ({ own, name }) => {
     const left = enough(own, name);
-    const asking = { bindings: own, scopes: [...SCOPES], via: 'oidc' } as const;
+    const asking: Asked['asking'] = { bindings: own, scopes: [...SCOPES], via: 'oidc' };
     const isLeft = left.length > 0;
     return (
       isLeft === isAllowed({ asking, name, at: ANYWHERE }) &&

@@ -6,7 +6,7 @@ import type { Executor } from '../schema.ts';
 import type { AgentKeyUse } from '../tables/agent-key.ts';
 import type { Page } from './page.ts';
 
-const Tools = z.array(z.string()).nullable();
+const Names = z.array(z.string()).nullable();
 
 export interface NewAgentKey {
   readonly id: string;
@@ -29,6 +29,8 @@ export interface LiveAgentKey extends Omit<NewAgentKey, 'prefix' | 'ttlMs'> {
   readonly ownerRole: Role | null;
   /** Names of tools that its spawn chose; null where it chose none in particular. */
   readonly tools: readonly string[] | null;
+  /** Models that it may call, or their beginnings and `*`; null where it may call every one. */
+  readonly models: readonly string[] | null;
 }
 
 /** Idempotent by the key's prefix: it is derived from agent, epoch and use. True when this call made it. */
@@ -64,7 +66,9 @@ export async function findAgentKey(
     .where('key.prefix', '=', query.prefix)
     .where('key.use', '=', query.use)
     .executeTakeFirst();
-  return row === undefined ? null : { ...row, tools: Tools.parse(row.tools) };
+  return row === undefined
+    ? null
+    : { ...row, tools: Names.parse(row.tools), models: Names.parse(row.models) };
 }
 
 /** Whether a key that was good a moment ago still is: for streams that stay open. */
@@ -87,11 +91,13 @@ function liveKeys(db: Executor) {
       'key.grants',
       'agent.host_id as hostId',
       sql<Role | null>`(select o.role from live_binding o where o.principal_id = agent.owner_id
-        and (o.place = 'installation'
+        and ((o.place = 'installation' and (o.role = 'overlord' or not exists (
+            select from workspace w where w.id = agent.workspace_id and w.kind = 'private')))
           or (o.place = 'workspace' and o.workspace_id = agent.workspace_id)
           or (o.place = 'context' and o.context_id = agent.context_id))
         order by array_position(${[...ROLES]}::text[], o.role) limit 1)`.as('ownerRole'),
       sql`agent.spec -> 'tools'`.as('tools'),
+      sql`agent.spec -> 'models'`.as('models'),
     ])
     .where('key.revoked_at', 'is', null)
     .where(sql<boolean>`(key.expires_at is null or key.expires_at > now())`)

@@ -169,3 +169,48 @@ export async function archiveContext(db: Executor, id: string): Promise<boolean>
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
 }
+
+/** True where it is there, and not archived. */
+export async function renameContext(
+  db: Executor,
+  { id, name }: { readonly id: string; readonly name: string },
+): Promise<boolean> {
+  const result = await db
+    .updateTable('context')
+    .set({ name: storableText(name) })
+    .where('id', '=', id)
+    .where('archived_at', 'is', null)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** What a hub is once it is one no longer, by the network that it is on. */
+const KIND_ON = { telegram: 'group', discord: 'channel' } as const;
+
+/**
+ * Makes a context the one admin hub of its workspace on its connector. Answers the one that was it before; null where
+ * there was none. In a transaction: it takes the workspace's row, so that two at once follow each other. Idempotent.
+ */
+export async function switchHub(tx: Executor, context: WorkContext): Promise<WorkContext | null> {
+  const { id, workspaceId, connectorId } = context;
+  if (connectorId === null) throw new Error('A hub is a chat.');
+  await tx
+    .selectFrom('workspace')
+    .select('id')
+    .where('id', '=', workspaceId)
+    .forUpdate()
+    .executeTakeFirstOrThrow();
+  const before = await findHub(tx, { workspaceId, connectorId });
+  if (before?.id === id) return before;
+  if (before !== null) {
+    const connector = await tx
+      .selectFrom('connector')
+      .select('network')
+      .where('id', '=', connectorId)
+      .executeTakeFirstOrThrow();
+    const kind = before.threadId === null ? KIND_ON[connector.network] : 'thread';
+    await tx.updateTable('context').set({ kind }).where('id', '=', before.id).execute();
+  }
+  await tx.updateTable('context').set({ kind: 'admin_hub' }).where('id', '=', id).execute();
+  return before;
+}

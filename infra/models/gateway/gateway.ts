@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { Agent } from 'undici';
 import { AppError } from '../../../domain/error.ts';
+import { matchesAny } from '../../../domain/setting.ts';
 import { NO_TOKENS, type ModelProtocol } from '../../../domain/model.ts';
 import { SPAN_NAMES } from '../../telemetry/names.ts';
 import { openSpan, type OpenSpan } from '../../telemetry/trace.ts';
@@ -61,6 +62,8 @@ export interface GatewayCaller {
   readonly workspaceId: string;
   readonly epoch: number;
   readonly keyId: string;
+  /** Names, or their beginnings and `*`; null where it may call every one. */
+  readonly models: readonly string[] | null;
 }
 
 export interface GatewayExchange {
@@ -154,6 +157,9 @@ class Gateway implements ModelGateway {
     const { requestBytesMax, admission } = this.#settings;
     const request = await requestOf(exchange, requestBytesMax);
     if ('kind' in request) return { kind: 'refused', refusal: request };
+    if (caller.models !== null && !matchesAny(caller.models, request.model)) {
+      return { kind: 'refused', refusal: notAllowed(request.model, caller.models) };
+    }
     const [first, ...others] = this.#routing.candidates(exchange.protocol, request.model);
     if (first === undefined) return { kind: 'refused', refusal: noProvider(exchange.protocol) };
     const leaving = new AbortController();
@@ -344,6 +350,11 @@ function noProvider(protocol: ModelProtocol): Refusal {
       `No provider here speaks ${protocol}, or the model's alias leads to none that does. ` +
       'An administrator adds one to models.providers.',
   };
+}
+
+function notAllowed(model: string, allowed: readonly string[]): Refusal {
+  const others = allowed.length === 0 ? 'none is' : allowed.join(', ');
+  return { kind: 'forbidden', message: `The model ${model} is not allowed here (${others}).` };
 }
 
 function busy(
