@@ -22,8 +22,11 @@ export interface Metrics {
   render(db: Kysely<Database>): Promise<string>;
 }
 
-/** With `temporal` also what its queues hold. */
-export function createMetrics({ temporal }: { readonly temporal?: Client } = {}): Metrics {
+/** With `temporal` also what its queues hold, and `others` are numbers that another part of the process counts. */
+export function createMetrics({
+  temporal,
+  others = [],
+}: { readonly temporal?: Client; readonly others?: readonly Registry[] } = {}): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry, prefix: 'rookery_' });
@@ -59,7 +62,8 @@ export function createMetrics({ temporal }: { readonly temporal?: Client } = {})
     readers,
     async render(db) {
       await Promise.all([instance.refresh(db), queues?.refresh(db)]);
-      return registry.metrics();
+      const texts = await Promise.all([registry, ...others].map((each) => each.metrics()));
+      return texts.join('\n');
     },
   };
 }

@@ -21,16 +21,19 @@ export async function startMetricsListener(options: {
   readonly sdkAddress?: string;
   /** Of a pty-host. */
   readonly hello?: () => HostHello;
+  /** What parts of the process count themselves. */
+  readonly others?: readonly Registry[];
   readonly log: Logger;
 }): Promise<MetricsListener> {
-  const { port, sdkAddress, hello, log } = options;
+  const { port, sdkAddress, hello, others = [], log } = options;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: 'rookery_' });
   if (hello !== undefined) describeHost(registry, hello);
   const render = async (): Promise<string> =>
-    [await registry.metrics(), sdkAddress === undefined ? '' : await sdkMetrics(sdkAddress)].join(
-      '\n',
-    );
+    [
+      ...(await Promise.all([registry, ...others].map((each) => each.metrics()))),
+      sdkAddress === undefined ? '' : await sdkMetrics(sdkAddress),
+    ].join('\n');
   const server = createServer((incoming, outgoing) => {
     if (incoming.method !== 'GET' || incoming.url !== '/metrics') {
       outgoing.writeHead(404).end();
