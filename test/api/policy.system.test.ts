@@ -147,10 +147,10 @@ test('an answered activation is in force in every process, also back to an older
 test('while versions change under load, each decision is whole and of one of them', async () => {
   const [allow, deny] = [await idOf(ALLOW), await idOf(DENY)];
   await activate(allow);
-  let isOver = false;
+  const over = new AbortController();
   const seen = new Set<string>();
   const load = async (engine: ComposedPolicyEngine): Promise<void> => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const { verdict, rule, version } = await engine.decide(aRequest({ workspaceId }));
       seen.add(`${verdict} ${rule} ${version}`);
       await new Promise(setImmediate);
@@ -159,7 +159,7 @@ test('while versions change under load, each decision is whole and of one of the
   const loads = engines.map(load);
   await activate(deny);
   await activate(allow);
-  isOver = true;
+  over.abort();
   await Promise.all(loads);
   expect([...seen].sort()).toEqual(['allow allow-all 1', 'deny deny-all 2']);
 });
