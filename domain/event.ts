@@ -81,6 +81,8 @@ export const EVENT_TYPES = [
   'chat.post_uncertain',
   'chat.post_resent',
   'chat.update_failed',
+  'pairing.shown',
+  'pairing.approved',
   'pairing.locked_out',
   'pairing.refused',
 ] as const;

@@ -4,6 +4,7 @@ import { workspacesOf } from '../../domain/authorize.ts';
 import { findHubsOfConnector, findNetwork } from '../../infra/db/queries/chat-place.ts';
 import { findDirectChats } from '../../infra/db/queries/direct-chat.ts';
 import { getIdentity } from '../../infra/db/queries/identity.ts';
+import { getPairing } from '../../infra/db/queries/pairing.ts';
 import { findLiveUser, namesOfPrincipals } from '../../infra/db/queries/principal.ts';
 import type { ChatDeps } from './deps.ts';
 import { cleanLine } from './text.ts';
@@ -42,4 +43,24 @@ export async function tellLinked(deps: ChatDeps, event: Event): Promise<void> {
       await say(deps, db, { ...line(others), ...common, key: `${key}:${hub.id}`, to });
     }
   }
+}
+
+/** Whoever asked to be linked hears that he is not. */
+export async function tellRefused(deps: ChatDeps, event: Event): Promise<void> {
+  const { db } = deps.api;
+  const pairing = await getPairing(db, event.subjectId);
+  if (pairing === null) return;
+  const { connectorId, network, subject } = pairing;
+  const chats = await findDirectChats(db, { network, subject });
+  const chat = chats.find((each) => each.connectorId === connectorId);
+  if (chat === undefined) return;
+  await say(deps, db, {
+    ...line('An admin refused to link you.'),
+    connectorId,
+    network,
+    workspaceId: null,
+    context: null,
+    key: `event:${event.workspaceId}:${event.seq}:refused`,
+    to: { chatId: chat.chatId, threadId: null },
+  });
 }

@@ -9,7 +9,7 @@ import {
 } from './cards.ts';
 import type { ChatDeps } from './deps.ts';
 import { endLogins, showLogin } from './login-card.ts';
-import { tellLinked } from './link-notice.ts';
+import { tellLinked, tellRefused } from './link-notice.ts';
 import { tellMessage, tellState, tellTurn } from './agent-notice.ts';
 
 type Teller = (deps: ChatDeps, event: Event) => Promise<unknown>;
@@ -51,6 +51,7 @@ const TELLERS = {
   'context.changed': waiting,
   'identity.linked': tellLinked,
   'identity.unlinked': tellLinked,
+  'pairing.refused': tellRefused,
 } as const satisfies Partial<Record<EventType, Teller>>;
 
 type Noticed = keyof typeof TELLERS;

@@ -16,6 +16,7 @@ import { eventRoutes } from './event.ts';
 import { explainRoutes } from './explain.ts';
 import { healthRoutes } from './health.ts';
 import { hostingRoutes } from './hosting.ts';
+import { connectorRoutes } from './connector.ts';
 import { hostRoutes } from './host.ts';
 import { hostLinkRoutes } from './host-link.ts';
 import { identityRoutes } from './identity.ts';
@@ -30,12 +31,14 @@ import { panelAdminRoutes } from './panel-admin.ts';
 import { panelRecordRoutes } from './panel-records.ts';
 import { panelSessionRoutes } from './panel-session.ts';
 import { panelRoutes } from './panel.ts';
+import { pairingRoutes } from './pairing.ts';
 import { policyRoutes } from './policy.ts';
 import { registryRoutes } from './registry.ts';
 import { roleBindingRoutes } from './role-binding.ts';
 import { sessionRoutes } from './session.ts';
 import { settingRoutes } from './setting.ts';
 import { spawnRoutes } from './spawn.ts';
+import { standingApprovalRoutes } from './standing-approval.ts';
 import { terminalRoutes } from './terminal.ts';
 import { usageRoutes } from './usage.ts';
 import { userRoutes } from './user.ts';
@@ -53,6 +56,7 @@ export const routes: readonly Route[] = [
   ...userRoutes,
   ...identityRoutes,
   ...roleBindingRoutes,
+  ...pairingRoutes,
   ...explainRoutes(() => routes),
   ...contextRoutes,
   ...settingRoutes,
@@ -64,6 +68,7 @@ export const routes: readonly Route[] = [
   ...sessionRoutes,
   ...terminalRoutes,
   ...approvalRoutes,
+  ...standingApprovalRoutes,
   ...eventRoutes,
   ...auditRoutes,
   ...codecRoutes,
@@ -77,6 +82,7 @@ export const routes: readonly Route[] = [
   ...policyRoutes,
   ...webhookRoutes,
   ...hostLinkRoutes,
+  ...connectorRoutes,
   ...hostRoutes,
   ...hostingRoutes,
   ...callbackRoutes,

@@ -28,5 +28,11 @@ export const RoleBindingIdSchema = idSchema('rbn', { id: 'RoleBindingId', of: 'a
 export const ContextIdSchema = idSchema('ctx', { id: 'ContextId', of: 'a context' });
 export const CertificateIdSchema = idSchema('crt', { id: 'CertificateId', of: 'a certificate' });
 export const EnrolmentIdSchema = idSchema('enr', { id: 'EnrolmentId', of: 'an enrolment' });
+export const PairingIdSchema = idSchema('pai', { id: 'PairingId', of: 'a pairing' });
 export const ConnectorIdSchema = idSchema('con', { id: 'ConnectorId', of: 'a connector' });
+export const StandingApprovalIdSchema = idSchema('sta', {
+  id: 'StandingApprovalId',
+  of: 'a standing approval',
+});
+export const PostIdSchema = idSchema('pst', { id: 'PostId', of: 'a post' });
 export const PolicyIdSchema = idSchema('pol', { id: 'PolicyId', of: 'a version of a policy' });
