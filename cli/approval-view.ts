@@ -104,15 +104,19 @@ function optionsOf({ options }: Approval): string | null {
 
 /** A prompt is shown as it was seen; anything else as indented JSON. */
 function payloadWords(payload: unknown, paint: Paint): string {
+  return boxed(payloadText(payload), paint);
+}
+
+export function payloadText(payload: unknown): string {
   const prompt = PromptPayload.safeParse(payload);
-  if (!prompt.success) return boxed(prettyJson(payload), paint);
+  if (!prompt.success) return prettyJson(payload);
   const { text, subject, hookPayload } = prompt.data;
   const parts = [
     hookPayload === undefined ? null : toolWords(hookPayload),
     text ?? null,
     subject === undefined || subject === '' || text?.includes(subject) === true ? null : subject,
   ].filter((part): part is string => part !== null && part !== '');
-  return boxed(parts.join('\n\n') || prettyJson(payload), paint);
+  return parts.join('\n\n') || prettyJson(payload);
 }
 
 const ToolCall = z.record(z.string(), z.unknown());
@@ -136,7 +140,7 @@ function wordsOf(fields: Readonly<Record<string, unknown>>, indent: string): rea
   });
 }
 
-function prettyJson(value: unknown): string {
+export function prettyJson(value: unknown): string {
   return JSON.stringify(value, null, 2) ?? 'nothing';
 }
 

@@ -24,6 +24,7 @@ import { panelCommand } from './commands/panel.ts';
 import { registryCommand, runtimeCommand } from './commands/registry.ts';
 import { replayCommand } from './commands/replay.ts';
 import { spawnCommand } from './commands/spawn.ts';
+import { tuiCommand } from './commands/tui.ts';
 import { usageCommand } from './commands/usage.ts';
 import { webhookCommand } from './commands/webhook.ts';
 import { workspaceCommand } from './commands/workspace.ts';
@@ -61,6 +62,7 @@ export function createProgram(io: CliIo): Command {
       GROUPS.access,
       [
         panelCommand(io),
+        tuiCommand(io),
         workspaceCommand(io),
         keyCommand(io),
         agentKeyCommand(io),
