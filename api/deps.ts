@@ -5,6 +5,7 @@ import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
 import type { UserPrincipal } from '../domain/principal.ts';
 import type { CertificateAuthority } from '../infra/ca/contract.ts';
+import type { ConnectorFactories } from '../infra/connectors/factory.ts';
 import type { HostClient } from '../infra/host/contract.ts';
 import type { Database } from '../infra/db/schema.ts';
 import type { LimitCeilings } from '../domain/limit.ts';
@@ -88,6 +89,18 @@ export interface LinkDoor {
   readonly key: Buffer;
 }
 
+/** To administrate connectors: what their networks are, and which secrets they may be given. */
+export interface ConnectorDoor {
+  /** How many may be there. */
+  readonly max: number;
+  readonly factories: ConnectorFactories;
+  readonly pollTimeoutMs: number;
+  /** Whether a connector may have this reference as its secret. */
+  readonly mayName: (reference: string) => boolean;
+  readonly resolve: (reference: string) => Promise<string>;
+  readonly log: Logger;
+}
+
 /** For tests of a workspace's hosting. */
 export interface HostingProbe extends Pick<EndpointProbe, 'look'> {
   /** The value behind a reference that hosting may name. */
@@ -118,6 +131,8 @@ export interface ApiDeps {
   readonly clock: Clock;
   /** Reads and writes what Temporal stores encrypted; null where it stores plain payloads. */
   readonly codec?: CodecAccess | null;
+  /** Absent in a process that has no connectors. */
+  readonly connectors?: ConnectorDoor;
   /** To try policies on that OPA decides; absent where there is none. */
   readonly opa?: OpaEngine | null;
   /** Absent where no issuer of tokens is trusted. */

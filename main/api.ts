@@ -7,19 +7,21 @@ import { createCertificateSignIn } from '../api/middleware/certificate.ts';
 import { startApi, type ApiListener, type RunningApi } from '../api/server.ts';
 import { AppError } from '../domain/error.ts';
 import type { CertificateAuthority } from '../infra/ca/contract.ts';
-import type { PolicyEngine } from '../domain/policy.ts';
 import type { Config } from '../infra/config/config.ts';
 import { riskTableOf } from '../infra/config/risk-table.ts';
 import { listenForEvents, type EventListener } from '../infra/db/listen.ts';
 import type { Database } from '../infra/db/schema.ts';
 import { errnoOf } from '../infra/errno.ts';
 import { watchLinks } from '../infra/link/watch.ts';
+import type { ComposedPolicyEngine } from '../infra/policy/engine.ts';
 import { adminListenerOf, adminUrlOf, openCertificates } from './certificates.ts';
+import { connectorDoor } from './connector-door.ts';
 import type { Hosts } from './hosts.ts';
 import { ceilingsOf } from './ceilings.ts';
 import { createWebhookSender } from '../infra/webhook/sender.ts';
 import { openModels } from './models.ts';
 import { pathsIn, VERSION } from './paths.ts';
+import { policyMetrics } from './policy.ts';
 import type { Secrets } from './secrets.ts';
 import type { TemporalSide } from './temporal.ts';
 
@@ -33,7 +35,7 @@ export interface ApiParts {
   readonly hosts: Hosts;
   readonly secrets: Secrets;
   /** What the gate asks. */
-  readonly policy: PolicyEngine;
+  readonly policy: ComposedPolicyEngine;
   readonly log: Logger;
 }
 
@@ -125,10 +127,12 @@ export function depsOf(
     },
     secrets,
     policy,
+    opa: policy.opa,
     events,
-    metrics: createMetrics({ temporal: temporal.client }),
+    metrics: createMetrics({ temporal: temporal.client, others: [policyMetrics] }),
     logger: log,
     clock: { now: () => Date.now() },
+    connectors: connectorDoor(parts),
     codec: temporal.codec === null ? null : { codec: temporal.codec, uiOrigin: temporal.uiOrigin },
   };
 }

@@ -73,7 +73,7 @@ export function addProcessCommands(program: Command): void {
     'worker',
     'run worker pools and their listeners (needs DATABASE_URL and TEMPORAL_ADDRESS)',
   )
-    .option('--pools <names>', 'core, pty or both, with commas (default: both)')
+    .option('--pools <names>', 'core, pty, connectors, with commas (default: all)')
     .action(async (flags: ConfigFlags & { readonly pools?: string }) => {
       const { runWorker } = await import('./process.ts');
       await runWorker(flags);

@@ -7,6 +7,9 @@ import { createSecretResolver } from '../infra/secrets/resolver.ts';
 export interface Secrets extends InstanceSecrets {
   /** The value behind a reference that agents may be given. */
   resolve(reference: string): Promise<string>;
+  /** The value behind a reference that a connector may have as its secret. */
+  resolveConnector(reference: string): Promise<string>;
+  mayConnectorName(reference: string): boolean;
   /** The value behind a reference of the runtime's own settings. */
   resolveOwn(reference: string): Promise<string>;
 }
@@ -20,6 +23,18 @@ export function openSecrets(
   return {
     ...loadInstanceSecrets(config.dataDir),
     resolveOwn: (reference) => resolver.resolve(reference),
+    mayConnectorName: (reference) =>
+      config.connectors.secretRefs.some((allowed) => isAllowed(reference, allowed)),
+    async resolveConnector(reference) {
+      // Whoever may change a connector's server chooses who gets to see its secret, and this environment holds others.
+      if (!config.connectors.secretRefs.some((allowed) => isAllowed(reference, allowed))) {
+        throw new AppError(
+          'policy_denied',
+          `Connectors may not be given ${reference}. An administrator lists it under connectors.secretRefs.`,
+        );
+      }
+      return resolver.resolve(reference);
+    },
     async resolve(reference) {
       // Whoever may spawn an agent chooses its references, and this process's environment holds more than theirs.
       if (!config.agents.secretRefs.some((allowed) => isAllowed(reference, allowed))) {

@@ -11,8 +11,8 @@ import { createSessionActivities } from '../activities/session.ts';
 import { createSpawnActivities } from '../activities/spawn.ts';
 import { createTakeoverActivities } from '../activities/takeover.ts';
 import { createCheckpointStore, type CheckpointStore } from '../infra/checkpoints/store.ts';
-import type { PolicyEngine } from '../domain/policy.ts';
 import type { Config } from '../infra/config/config.ts';
+import type { ComposedPolicyEngine } from '../infra/policy/engine.ts';
 import { riskTableOf } from '../infra/config/risk-table.ts';
 import type { Database } from '../infra/db/schema.ts';
 import type { Host } from '../infra/db/queries/host.ts';
@@ -44,7 +44,7 @@ export interface WorkerParts {
   readonly hosts: Hosts;
   readonly secrets: Secrets;
   /** What the gate asks. */
-  readonly policy: PolicyEngine;
+  readonly policy: ComposedPolicyEngine;
   readonly log: Logger;
 }
 

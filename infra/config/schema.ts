@@ -5,6 +5,7 @@ import { approvals } from './schema/approvals.ts';
 import { budgets } from './schema/budgets.ts';
 import { checkpoints } from './schema/checkpoints.ts';
 import { access, documents } from './schema/documents.ts';
+import { connectors } from './schema/connectors.ts';
 import { egress } from './schema/egress.ts';
 import { host } from './schema/host.ts';
 import { hosting } from './schema/hosting.ts';
@@ -62,5 +63,6 @@ export const ConfigSchema = z.strictObject({
   secrets,
   egress,
   webhooks,
+  connectors,
   models,
 });

@@ -25,7 +25,7 @@ export function visibleText(text: string): string {
       .replaceAll(DECEPTIVE, codeOf)
       .replaceAll(
         MARKS,
-        (_all, kept: string, more: string) => `${kept}[+${[...more].length} marks]`,
+        (_all, kept: string, more: string) => `${kept}[+${Array.from(more).length} marks]`,
       )
   );
 }

@@ -25,6 +25,8 @@ export interface EventListener {
 
 export interface EventListenerOptions {
   readonly url: string;
+  /** Another channel whose payloads have the same form: an id and a number. */
+  readonly channel?: string;
   readonly onError?: (error: Error) => void;
 }
 
@@ -35,7 +37,7 @@ export interface EventListenerOptions {
 export async function listenForEvents(options: EventListenerOptions): Promise<EventListener> {
   const readers = new Map<string, Set<Wake>>();
   const readersOfAll = new Set<(workspaceId: string | null, lastSeq: number | null) => void>();
-  let client = await connect(options.url, onNotification);
+  let client = await connect(options, onNotification);
   const stopping = new AbortController();
   const running = keepConnected();
 
@@ -69,7 +71,7 @@ export async function listenForEvents(options: EventListenerOptions): Promise<Ev
       waitMs = Math.min(2 * waitMs, RECONNECT_MS_MAX)
     ) {
       try {
-        return await connect(options.url, onNotification);
+        return await connect(options, onNotification);
       } catch (error) {
         options.onError?.(error instanceof Error ? error : new Error('connection failed'));
         await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => undefined);
@@ -126,7 +128,10 @@ function atIntervals(onWake: Wake): { readonly wake: Wake; readonly cancel: () =
   };
 }
 
-async function connect(url: string, onNotification: (payload: string) => void): Promise<Client> {
+async function connect(
+  { url, channel = CHANNEL }: EventListenerOptions,
+  onNotification: (payload: string) => void,
+): Promise<Client> {
   const client = new Client({
     connectionString: url,
     application_name: 'rookery listen',
@@ -139,7 +144,7 @@ async function connect(url: string, onNotification: (payload: string) => void): 
   client.on('notification', ({ payload }) => onNotification(payload ?? ''));
   try {
     await client.connect();
-    await client.query(`listen ${CHANNEL}`);
+    await client.query(`listen ${channel}`);
   } catch (error) {
     await client.end().catch(() => undefined);
     throw error;

@@ -72,9 +72,8 @@ export async function runConnector(run: ConnectorRun): Promise<void> {
       return;
     }
     if (signal.aborted) return;
-    const { movedTo, moved } = sink;
     const common = { ...run, signal: ends };
-    const outbox = await startOutbox({ ...common, connector, movedTo, moved });
+    const outbox = await startOutbox({ ...common, connector, chats: sink });
     lanes = [startInbox(common), outbox];
     await listen(connector, { ...common, sink });
   } finally {
@@ -109,7 +108,7 @@ async function open(row: ConnectorRow, run: Sinking): Promise<Connector | null> 
     return make({ connectorId, secret, settings, commands, webhookSecret, pollTimeoutMs, log });
   } catch (error) {
     log.warn({ err: error, connectorId: row.id }, 'a connector cannot be made');
-    sink.changed('refused', error instanceof AppError ? error.message : 'It cannot be made.');
+    sink.changed('refused', wordsOf(error));
     return null;
   }
 }

@@ -72,9 +72,11 @@ interface Running {
   readonly stop: () => Promise<void>;
 }
 
+function nothingRuns(): void {}
+
 /** Takes the lease as often as it can be had, and speaks while it is held. */
 function begin(id: ConnectorId, options: ConnectorsOptions): Omit<Running, 'revision'> {
-  let ring = (): void => undefined;
+  let ring = nothingRuns;
   const holder = randomUUID();
   const listener = startListener({ name: `connector ${id}`, log: options.log }, async (signal) => {
     const leaseMs = options.leaseMs ?? LEASE_MS;

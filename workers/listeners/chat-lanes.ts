@@ -57,7 +57,8 @@ export function startLanes(options: LaneOptions): Lanes {
       const lookedAtMs = performance.now();
       try {
         // Those that are being served may be among the first.
-        if (working.size < lanesMax) for (const place of await look(2 * lanesMax)) begin(place);
+        const places = working.size < lanesMax ? await look(2 * lanesMax) : [];
+        places.forEach(begin);
       } catch (error) {
         if (signal.aborted) break;
         log.warn({ err: error, lanes: name }, 'what waits in chats could not be looked up');

@@ -18,6 +18,7 @@ import type { Database, Executor } from '../../infra/db/schema.ts';
 import { startLanes, type Lanes } from './chat-lanes.ts';
 import { createLimits, type ChatLimits } from './chat-limits.ts';
 import { recordChat } from './chat-record.ts';
+import type { ChatSink } from './chat-sink.ts';
 
 export interface OutboxOptions {
   readonly db: Kysely<Database>;
@@ -29,8 +30,7 @@ export interface OutboxOptions {
   readonly placesMax: number;
   readonly signal: AbortSignal;
   /** Chats that go on under another number. */
-  readonly movedTo: (chatId: string) => string;
-  readonly moved: (fromChatId: string, toChatId: string) => Promise<void>;
+  readonly chats: Pick<ChatSink, 'moved' | 'movedTo'>;
 }
 
 interface Outbox extends OutboxOptions {
@@ -126,12 +126,12 @@ function hindranceOf({ kind, sealed, edits }: DuePost): string | null {
 }
 
 async function handOver(post: DuePost, outbox: Delivery): Promise<string> {
-  const { connector, unseal, movedTo } = outbox;
+  const { connector, unseal, chats } = outbox;
   if (post.sealed === null) throw new Error('Looked at before.');
   // Sealed by us, so that it is what was stored.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const stored = JSON.parse(unseal(post.sealed)) as ChatPost;
-  const said = { ...stored, to: { ...stored.to, chatId: movedTo(stored.to.chatId) } };
+  const said = { ...stored, to: { ...stored.to, chatId: chats.movedTo(stored.to.chatId) } };
   if (post.kind === 'send') return (await connector.send(post.key, said)).messageId;
   const messageId = post.edits?.messageId ?? '';
   await connector.edit(messageId, said);
@@ -162,7 +162,7 @@ async function afterFailure(post: DuePost, error: unknown, outbox: Delivery): Pr
   const failure = failureOf(error, outbox);
   const reason = failure.message;
   log.info({ connectorId, postId: post.id, kind: failure.kind, reason }, 'a post was not sent');
-  if (failure.movedTo !== null) await outbox.moved(chatOf(place), failure.movedTo);
+  if (failure.movedTo !== null) await outbox.chats.moved(chatOf(place), failure.movedTo);
   const canRepeat = post.kind === 'edit' || outbox.connector.capabilities.detectsDoubles;
   if (failure.kind === 'rejected') {
     await unsent(outbox, post, { state: 'failed', error: reason });

@@ -14,6 +14,13 @@ export const retention = z.strictObject({
   usageDays: retained('usage', 400),
   factsDays: retained('facts', 14),
   recordingsDays: retained('recordings', 30),
+  chatsDays: integer(
+    { ...DAYS, fallback: 30 },
+    {
+      env: 'ROOKERY_RETENTION_CHATS_DAYS',
+      about: 'Days that updates and posts of chats are kept after they are done, to know them again.',
+    },
+  ),
   idempotencyDays: integer(
     { ...DAYS, fallback: 7 },
     {

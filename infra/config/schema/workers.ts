@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { integer, settings } from '../setting.ts';
 
-const POOLS = ['core', 'pty'] as const;
+const POOLS = ['core', 'pty', 'connectors'] as const;
 
 export const workers = z.strictObject({
   pools: z

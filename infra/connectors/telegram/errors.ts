@@ -54,6 +54,15 @@ export function isTokenRefused(error: unknown): boolean {
   return error instanceof GrammyError && (error.error_code === 401 || error.error_code === 404);
 }
 
+/** Where a token that is not taken ends everything. */
+export function identityError(error: unknown): ConnectorError {
+  if (!isTokenRefused(error)) return connectorErrorOf(error);
+  return new ConnectorError(
+    'rejected',
+    'Telegram does not take this token: it is wrong or revoked.',
+  );
+}
+
 export function isConflict(error: unknown): boolean {
   return error instanceof GrammyError && error.error_code === 409;
 }

@@ -11,6 +11,8 @@ export interface Retention {
   readonly promptDays: number;
   readonly slotDays: number;
   readonly usageDays: number;
+  /** Of updates and posts of chats, from when they were done. */
+  readonly chatDays: number;
 }
 
 export const PURGE_KINDS = [
@@ -27,6 +29,8 @@ export const PURGE_KINDS = [
   'webhook_receipt',
   'message',
   'memory_note',
+  'chat_update',
+  'post',
   'policy_request',
 ] as const;
 export type PurgeKind = (typeof PURGE_KINDS)[number];
@@ -55,6 +59,12 @@ const CONDITIONS = {
   // What agents told is kept as long as the events that say so; nobody reads the own notes of one that has ended.
   message: ({ eventDays }) => sql`t.state <> 'open'
     and coalesce(t.answered_at, t.created_at) < ${before(eventDays)}`,
+  // What was given up keeps what was said until a person has had that long to have it handled.
+  chat_update: ({ chatDays }) => sql`t.state <> 'received' and t.handled_at < ${before(chatDays)}`,
+  // Not one whose message may still be changed by what waits.
+  post: ({ chatDays }) => sql`t.state in ('sent', 'failed', 'uncertain')
+    and t.created_at < ${before(chatDays)} and not exists (select from post e
+    where e.edits_key = t.key and e.state in ('queued', 'sending'))`,
   memory_note: ({ eventDays }) => sql`t.scope = 'agent' and exists (select from agent g
     where g.id = t.agent_id and g.ended_at < ${before(eventDays)})`,
   policy_request: ({ eventDays }) => sql`t.at < ${before(eventDays)}`,
@@ -100,6 +110,8 @@ export async function purgeAll(
     webhook_receipt: 0,
     message: 0,
     memory_note: 0,
+    chat_update: 0,
+    post: 0,
     policy_request: 0,
   };
   for (const kind of PURGE_KINDS) {

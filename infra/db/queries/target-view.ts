@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import type { Executor } from '../schema.ts';
+import { getConnector } from './connector.ts';
+import { getPost } from './post.ts';
 
 /** Where a record lives; null for a record that is in no workspace (a key good in every one). */
 export interface TargetPlace {
@@ -14,6 +16,7 @@ export type TargetKind =
   | 'agent'
   | 'approval'
   | 'approvalCode'
+  | 'standingApproval'
   | 'apiKey'
   | 'webhook'
   | 'definition'
@@ -21,6 +24,8 @@ export type TargetKind =
   | 'message'
   | 'agentKey'
   | 'policy'
+  | 'connector'
+  | 'post'
   | 'certificate'
   | 'context'
   | 'roleBinding';
@@ -67,6 +72,12 @@ const FINDERS = {
       .where('code', '=', value)
       .where('state', '=', 'open')
       .executeTakeFirst(),
+  standingApproval: (db, value) =>
+    db
+      .selectFrom('standing_approval')
+      .select('workspace_id as workspaceId')
+      .where('id', '=', value)
+      .executeTakeFirst(),
   host: (db, value) =>
     db
       .selectFrom('host')
@@ -103,6 +114,11 @@ const FINDERS = {
       .select('workspace_id as workspaceId')
       .where('id', '=', value)
       .executeTakeFirst(),
+  // Connectors and what they say are the installation's: none of them is a workspace's.
+  connector: async (db, value) =>
+    (await getConnector(db, value)) === null ? undefined : { workspaceId: null },
+  post: async (db, value) =>
+    (await getPost(db, value)) === null ? undefined : { workspaceId: null },
   agentKey: (db, value) =>
     db
       .selectFrom('agent_key')

@@ -21,6 +21,7 @@ const retention = {
   promptDays: 1,
   slotDays: 1,
   usageDays: 1,
+  chatDays: 1,
 };
 
 function events(count: number, purgeAfter: Date) {

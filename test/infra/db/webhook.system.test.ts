@@ -36,6 +36,7 @@ const RETENTION: Retention = {
   promptDays: 1,
   slotDays: 1,
   usageDays: 1,
+  chatDays: 1,
 };
 
 async function setting() {
