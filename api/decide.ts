@@ -1,15 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import type { z } from 'zod';
 import { isTerminal } from '../domain/agent.ts';
-import { ROLE_FOR_RISK, type DecisionOutcome, type Risk } from '../domain/approval.ts';
+import type { DecisionOutcome, Risk } from '../domain/approval.ts';
 import { AppError } from '../domain/error.ts';
-import { covers } from '../domain/principal.ts';
+import { covers, type Role } from '../domain/principal.ts';
 import type { DecidedSchema, DecideRequestSchema } from '../domain/schema/approval.ts';
 import { findListedAgent } from '../infra/db/queries/agent-view.ts';
+import type { Approval } from '../infra/db/queries/approval.ts';
 import { viewApproval, type ApprovalView } from '../infra/db/queries/approval-view.ts';
 import { getApprovalRequest } from '../infra/db/queries/grant.ts';
 import { sealNote } from '../infra/secrets/note.ts';
+import { personOf } from '../infra/db/queries/person.ts';
 import { findDeciders } from '../infra/db/queries/principal.ts';
+import { STANDING_ROLE } from '../infra/gate/gate.ts';
 import { signDecision } from '../infra/secrets/proof.ts';
 import { decideApproval } from '../workflows/contracts/approval.ts';
 import type { ApiDeps } from './deps.ts';
@@ -24,6 +27,14 @@ export interface DecisionCall {
   readonly approvalId: string;
   readonly caller: Caller;
   readonly request: DecideRequest;
+  /** Where the same is granted from then on, too. */
+  readonly forever?: Forever;
+}
+
+interface Forever {
+  readonly standingId: string;
+  /** Writes down what is to stand, once it is clear that this person may grant it. */
+  readonly propose: (approval: Approval) => Promise<void>;
 }
 
 type LabelledCall = DecisionCall & { readonly optionLabel: string | null };
@@ -41,6 +52,7 @@ export async function decide(deps: ApiDeps, call: DecisionCall): Promise<Decided
   const risk = optionLabel === null ? view.approval.risk : 'high';
   await checkMayDecide(deps, { view, call, risk });
   await checkAsker(deps, view);
+  await call.forever?.propose(view.approval);
 
   const sent = await send(deps, { ...call, optionLabel });
   switch (sent.kind) {
@@ -79,8 +91,9 @@ async function answerOf(
  * whose proof had grown old on its way: that one is remembered under the id, so the fresh proof needs another.
  */
 async function send(deps: ApiDeps, call: LabelledCall): Promise<Sent<DecisionOutcome>> {
-  const { approvalId, caller, request } = call;
-  const updateId = `${approvalId}:${caller.id}:${request.verdict}`;
+  const { approvalId, caller, request, forever } = call;
+  const how = forever === undefined ? request.verdict : 'forever';
+  const updateId = `${approvalId}:${caller.id}:${how}`;
   const first = await sendProof(deps, call, updateId);
   if (first.kind !== 'answered' || first.answer.kind !== 'rejected') return first;
   return sendProof(deps, call, `${updateId}:${randomBytes(8).toString('hex')}`);
@@ -88,7 +101,7 @@ async function send(deps: ApiDeps, call: LabelledCall): Promise<Sent<DecisionOut
 
 async function sendProof(
   { temporal, secrets, clock }: ApiDeps,
-  { approvalId, caller, request, optionLabel }: LabelledCall,
+  { approvalId, caller, request, optionLabel, forever }: LabelledCall,
   updateId: string,
 ): Promise<Sent<DecisionOutcome>> {
   const decision = signDecision(secrets.proofKey, {
@@ -101,6 +114,7 @@ async function sendProof(
     principalId: caller.id,
     issuedAtMs: clock.now(),
     nonce: randomBytes(16).toString('hex'),
+    ...(forever === undefined ? {} : { standingId: forever.standingId }),
   });
   return sendUpdate(temporal, {
     workflowId: approvalId,
@@ -177,25 +191,39 @@ interface Deciding {
 }
 
 /** AR-9: by risk. Who asked does not decide a high one alone, unless there is nobody else. */
-async function checkMayDecide({ db }: ApiDeps, { view, call, risk }: Deciding): Promise<void> {
+async function checkMayDecide(deps: ApiDeps, { view, call, risk }: Deciding): Promise<void> {
+  const { db } = deps;
   const { approval } = view;
-  const { caller } = call;
-  const role = ROLE_FOR_RISK[risk];
+  const { caller, request } = call;
+  if (approval.gate?.verdict === 'deny' && request.verdict === 'grant') {
+    const { rule } = approval.gate;
+    throw new AppError('policy_denied', `The policy denies this (rule ${rule}).`);
+  }
+  const role = roleFor(deps, { view, call, risk });
   if (!covers(caller.role, role)) {
     throw new AppError(
       'policy_denied',
       `A decision of ${risk} risk needs the role ${role}; you have ${caller.role}.`,
     );
   }
-  if (risk !== 'high' || approval.requestedBy !== caller.id) return;
-  const { workspaceId } = approval;
-  const deciders = await findDeciders(db, { workspaceId, role });
+  // Whoever comes by another key, certificate or chat is the same person.
+  if (risk !== 'high' || (await personOf(db, approval.requestedBy)) !== caller.id) return;
+  const { workspaceId, contextId } = approval;
+  const deciders = await findDeciders(db, { workspaceId, contextId, role });
   if (deciders.some((id) => id !== caller.id)) {
     throw new AppError(
       'policy_denied',
       'You asked for this yourself and its risk is high: somebody else has to decide it.',
     );
   }
+}
+
+/** That of the approval; more for an option that permits more, and for what shall hold for ever. */
+function roleFor({ config }: ApiDeps, { view, call, risk }: Deciding): Role {
+  const needed: Role[] = [view.approval.role];
+  if (risk !== view.approval.risk) needed.push(config.risks.terms[risk].role);
+  if (call.forever !== undefined) needed.push(STANDING_ROLE);
+  return needed.reduce((one, other) => (covers(one, other) ? one : other));
 }
 
 async function checkAsker({ db }: ApiDeps, { approval }: ApprovalView): Promise<void> {

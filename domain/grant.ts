@@ -7,6 +7,7 @@ export const GRANT_THINGS = [
   'tasks',
   'memory',
   'messages',
+  'chat',
   'approvals',
   'research',
 ] as const;
@@ -31,6 +32,7 @@ export const AGENT_GRANTS = [
   'delete:memory',
   'read:messages',
   'write:messages',
+  'write:chat',
   'read:approvals',
   'write:approvals',
   'read:research',
@@ -39,7 +41,7 @@ export const AGENT_GRANTS = [
 
 /**
  * What an agent has without anybody being asked, unless the configuration says otherwise: to read what the workspace
- * shares, to speak with people, to ask them, and to keep notes. Its own folder of documents it may always write.
+ * shares, to speak with people, to ask them, and to keep notes. What it says in chats passes the gate each time. Its own folder of documents it may always write.
  */
 export const DEFAULT_GRANTS = [
   'read:documents',
@@ -47,6 +49,7 @@ export const DEFAULT_GRANTS = [
   'write:memory',
   'read:messages',
   'write:messages',
+  'write:chat',
   'read:approvals',
   'write:approvals',
 ] as const satisfies readonly AgentGrant[];

@@ -3,7 +3,7 @@ import { RISKS, type Risk } from '../../domain/approval.ts';
 import { canonicalJson } from '../../domain/canonical.ts';
 import { AppError } from '../../domain/error.ts';
 import { AGENT_GRANTS, withinRole, type AgentGrant } from '../../domain/grant.ts';
-import { parseId } from '../../domain/id.ts';
+import { parseId, type ApprovalId } from '../../domain/id.ts';
 import { lineOfText, plainText } from '../../domain/schema/text.ts';
 import { findRole } from '../../infra/db/queries/principal.ts';
 import { getAgent } from '../../infra/db/queries/agent.ts';
@@ -116,11 +116,10 @@ interface Asked {
 }
 
 /** The row first, which the approval's own workflow opens it from: history holds ids only. */
-async function ask({ deps, agent, callId }: ToolCall, asked: Asked): Promise<string> {
-  const { workspaceId, agentId, epoch } = agent;
-  if ((await countOpenRequests(deps.db, agentId)) >= OPEN_REQUESTS_MAX) {
-    throw new AppError('limit_exceeded', `${OPEN_REQUESTS_MAX} approvals are open already.`);
-  }
+async function ask(call: ToolCall, asked: Asked): Promise<string> {
+  const { deps, agent, callId } = call;
+  const { workspaceId, agentId } = agent;
+  await checkOpenRequests(call);
   const { kind, title, risk, grants, request } = asked;
   const name = (await getAgent(deps.db, agentId))?.name ?? agentId;
   const approvalId = repeatableId('approval', [agentId, callId]);
@@ -134,10 +133,19 @@ async function ask({ deps, agent, callId }: ToolCall, asked: Asked): Promise<str
     title: `${name}: ${title}`,
     payload: canonicalJson({ agentId, kind, title, request, grants }),
   });
+  await startApproval({ deps, agent }, approvalId);
+  return approvalId;
+}
+
+/** Once: its row and its workflow's run are found again by the id. */
+export async function startApproval(
+  { deps, agent }: Pick<ToolCall, 'deps' | 'agent'>,
+  approvalId: ApprovalId,
+): Promise<void> {
   const input: RequestApprovalInput = {
     approvalId,
-    workspaceId: parseId('workspace', workspaceId),
-    asker: { agentId: parseId('agent', agentId), epoch },
+    workspaceId: parseId('workspace', agent.workspaceId),
+    asker: { agentId: parseId('agent', agent.agentId), epoch: agent.epoch },
     promptId: null,
     policy: deps.config.approvalPolicy,
   };
@@ -148,10 +156,20 @@ async function ask({ deps, agent, callId }: ToolCall, asked: Asked): Promise<str
     shown: shownApproval(input),
     args: [input],
   });
-  return approvalId;
 }
 
-async function outcomeOf(call: ToolCall, id: string, waitSeconds: number): Promise<ToolAnswer> {
+/** Throws `limit_exceeded` where people have enough to decide about already. */
+export async function checkOpenRequests({ deps, agent }: ToolCall): Promise<void> {
+  if ((await countOpenRequests(deps.db, agent.agentId)) >= OPEN_REQUESTS_MAX) {
+    throw new AppError('limit_exceeded', `${OPEN_REQUESTS_MAX} approvals are open already.`);
+  }
+}
+
+export async function outcomeOf(
+  call: ToolCall,
+  id: string,
+  waitSeconds: number,
+): Promise<ToolAnswer> {
   const { deps, agent } = call;
   // It is opened by its workflow, a moment after it was asked for.
   const request = await getApprovalRequest(deps.db, id);

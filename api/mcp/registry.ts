@@ -1,6 +1,7 @@
 import type { AgentGrant } from '../../domain/grant.ts';
 import type { AgentCaller } from '../middleware/agent-auth.ts';
 import { approvalTools } from './approval-tools.ts';
+import { chatTools } from './chat-tools.ts';
 import { documentTools } from './document-tools.ts';
 import { memoryTools } from './memory-tools.ts';
 import { messageTools } from './message-tools.ts';
@@ -13,6 +14,7 @@ export const TOOLS: readonly McpTool[] = [
   ...documentTools,
   ...messageTools,
   ...approvalTools,
+  ...chatTools,
   ...memoryTools,
 ];
 

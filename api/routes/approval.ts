@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { APPROVAL_STATES, ROLE_FOR_RISK } from '../../domain/approval.ts';
+import { APPROVAL_STATES } from '../../domain/approval.ts';
 import { AppError } from '../../domain/error.ts';
 import { parseId } from '../../domain/id.ts';
 import {
@@ -20,6 +20,7 @@ import { decodeCursor, pageFrom } from '../cursor.ts';
 import { decide, type Decided } from '../decide.ts';
 import type { ApiDeps } from '../deps.ts';
 import { noteWords } from '../note.ts';
+import { mayStand } from '../standing-approval.ts';
 import { listOf } from '../query.ts';
 import { route } from '../route.ts';
 import { confinedTo } from '../target.ts';
@@ -126,12 +127,14 @@ async function find(deps: ApiDeps, id: string) {
   return wholeView(deps, view);
 }
 
-function summaryView(approval: Approval) {
+function summaryView(full: Approval) {
+  // How it is decided, and what it could stand for, is for whoever looks at the one.
+  const { gate: _gate, template: _template, recipients: _recipients, role, ...approval } = full;
   return {
     ...approval,
     id: parseId('approval', approval.id),
     workspaceId: parseId('workspace', approval.workspaceId),
-    roleNeeded: ROLE_FOR_RISK[approval.risk],
+    roleNeeded: role,
     requestedAt: approval.requestedAt.toISOString(),
     expiresAt: approval.expiresAt?.toISOString() ?? null,
     decidedAt: approval.decidedAt?.toISOString() ?? null,
@@ -149,6 +152,10 @@ function wholeView(deps: ApiDeps, { approval, votes, prompt }: ApprovalView) {
       at: new Date(vote.issuedAtMs).toISOString(),
     })),
     delivery: approval.delivery,
+    contextId: approval.contextId,
+    gate: approval.gate,
+    mayStand: mayStand(deps.config.risks, approval),
+    recipients: [...approval.recipients],
   };
 }
 

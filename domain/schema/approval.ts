@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { APPROVAL_STATES, RISKS } from '../approval.ts';
+import { APPROVAL_STATES, DECIDER_KINDS, RISKS } from '../approval.ts';
+import { POLICY_ENGINES, POLICY_VERDICTS } from '../policy.ts';
 import { ROLES } from '../principal.ts';
 import { ApprovalIdSchema, WorkspaceIdSchema } from './id.ts';
 import { Timestamp, plainText } from './text.ts';
@@ -29,12 +30,27 @@ export const ApprovalSummarySchema = z
 const VoteSchema = z
   .object({
     principalId: z.string(),
+    /** `policy` and `standing`: the gate decided by itself. */
+    principalKind: z.enum(DECIDER_KINDS),
     verdict: z.enum(['grant', 'refuse']),
     optionLabel: z.string().nullable(),
     note: z.string(),
     at: Timestamp,
   })
   .meta({ id: 'Vote' });
+
+/** What the gate said when this was asked, and by which rule. */
+const GateSchema = z
+  .object({
+    verdict: z.enum(POLICY_VERDICTS),
+    by: z.enum(['policy', 'standing']),
+    rule: z.string(),
+    engine: z.enum(POLICY_ENGINES),
+    version: z.int(),
+    reason: z.string(),
+    standingId: z.string().nullable(),
+  })
+  .meta({ id: 'Gate' });
 
 /** `payload` is the whole of what would happen; `digest` is the SHA-256 of its canonical text. */
 export const ApprovalSchema = ApprovalSummarySchema.extend({
@@ -45,6 +61,12 @@ export const ApprovalSchema = ApprovalSummarySchema.extend({
   ),
   votes: z.array(VoteSchema),
   delivery: z.unknown(),
+  contextId: z.string().nullable(),
+  gate: GateSchema.nullable(),
+  /** Whether an admin may approve it for ever. */
+  mayStand: z.boolean(),
+  /** Whom it is sent to, where it is sent. */
+  recipients: z.array(z.string()),
 }).meta({ id: 'Approval' });
 
 export const DecideRequestSchema = z

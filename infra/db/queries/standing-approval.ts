@@ -57,7 +57,7 @@ export interface NewStandingApproval {
   readonly days: number;
 }
 
-/** Written down before its maker's vote, which makes it hold. Idempotent by the id. */
+/** Written down before its maker's vote, which makes it hold; until then he may say it anew. */
 export async function proposeStandingApproval(
   db: Executor,
   standing: NewStandingApproval,
@@ -76,7 +76,15 @@ export async function proposeStandingApproval(
       created_by: standing.createdBy,
       expires_at: sql<Date>`now() + ${standing.days}::integer * interval '1 day'`,
     })
-    .onConflict((conflict) => conflict.column('id').doNothing())
+    .onConflict((conflict) =>
+      conflict
+        .column('id')
+        .doUpdateSet((values) => ({
+          recipients: values.ref('excluded.recipients'),
+          expires_at: values.ref('excluded.expires_at'),
+        }))
+        .where('standing_approval.activated_at', 'is', null),
+    )
     .execute();
 }
 
