@@ -113,7 +113,6 @@ function confirmLines({ confirm, verb }: Ask, typed: string): readonly Line[] {
     ];
   }
   return [
-    [span('  This cannot be undone.', 'warn')],
     [
       span('  Type '),
       span(confirm.word, 'strong'),

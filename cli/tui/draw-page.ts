@@ -92,7 +92,8 @@ function tableView(table: Table, page: PageState, state: State): readonly Line[]
         : [`None of ${table.rows.length} contains “${page.filter}”.`, 'Esc takes the filter away.'];
     const { columns } = contentSize(state.size);
     return [
-      filter ?? [],
+      ...(filter === null ? [] : [filter]),
+      ...(page.model?.blocks.length === 0 ? [[]] : []),
       ...words.flatMap((text, index) =>
         wrapWords(text, columns - 4).map((part) =>
           line(`  ${part}`, index === 0 ? 'plain' : 'dim'),
@@ -105,7 +106,7 @@ function tableView(table: Table, page: PageState, state: State): readonly Line[]
   const height = viewRows(page, state);
   const chosen = selectedIndex(page);
   const ago = agoOf(state.nowMs);
-  const count = rows.length > height ? `${chosen + 1} of ${rows.length}` : '';
+  const count = rows.length > height ? `  ${chosen + 1} of ${rows.length}` : '';
   const head = filter ?? headLine(table.columns, fitted, { count, columns });
   const body = rows
     .slice(page.top, page.top + height)

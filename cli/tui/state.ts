@@ -163,6 +163,8 @@ export function startState({ size, screen, who, nowMs }: Start): State {
       agents: first('agents'),
       workspaces: first('workspaces'),
       users: first('users'),
+      pairing: first('pairing'),
+      connectors: first('connectors'),
       policy: first('policy'),
       audit: first('audit'),
       access: first('access'),

@@ -5,8 +5,12 @@ import { agentsPage } from './agents.ts';
 import { approvalPage } from './approval.ts';
 import { approvalsPage } from './approvals.ts';
 import { auditEntryPage, auditPage } from './audit.ts';
+import { connectorPage } from './connector.ts';
+import { connectorsPage } from './connectors.ts';
 import { contextPage } from './context.ts';
 import { explainPage } from './explain.ts';
+import { pairingPage } from './pairing.ts';
+import { pairingsPage } from './pairings.ts';
 import { policiesPage } from './policies.ts';
 import { policyDiffPage, policyPage } from './policy.ts';
 import { standingPage } from './standing.ts';
@@ -28,6 +32,10 @@ export const PAGE: Readonly<Record<PageName, Page>> = {
   audit: auditPage,
   auditEntry: auditEntryPage,
   access: accessPage,
+  pairings: pairingsPage,
+  pairing: pairingPage,
+  connectors: connectorsPage,
+  connector: connectorPage,
   standing: standingPage,
   workspace: workspacePage,
   settings: settingsPage,

@@ -42,7 +42,7 @@ export function policiesModel(active: Policy, versions: readonly Version[]): Mod
         active.id === null ? 'the built-in policy' : `version ${active.version} (${active.engine})`,
         'strong',
       ),
-      ...fact('Rules', String(active.rules.length)),
+      ...(active.id === null ? [] : fact('Rules', String(active.rules.length))),
     ],
     table: {
       columns: [
