@@ -91,7 +91,7 @@ async function followUp(
     await rest.post(Routes.webhook(applicationId, token), {
       auth: false,
       query: new URLSearchParams({ wait: 'true' }),
-      body: { ...body, flags: (body.flags ?? 0) | MessageFlags.Ephemeral },
+      body: { ...body, flags: body.flags | MessageFlags.Ephemeral },
       files,
     }),
   );

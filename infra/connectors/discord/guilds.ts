@@ -42,7 +42,8 @@ export interface Guilds {
   save(): Promise<void>;
 }
 
-export function createGuilds({ sink, mayRead, readMissed }: GuildsOptions): Guilds {
+export function createGuilds(options: GuildsOptions): Guilds {
+  const { sink } = options;
   const states = new Map<string, State>();
 
   function stateOf(guildId: string): State {
@@ -64,42 +65,10 @@ export function createGuilds({ sink, mayRead, readMissed }: GuildsOptions): Guil
     await sink.advance(guildCursor(guildId), String(reached));
   }
 
-  /** Where the mark stood when we were last here; null where we were not: what was said before is none of ours. */
-  async function storedMark(guildId: string): Promise<bigint | null> {
-    const position = await sink.cursor(guildCursor(guildId));
-    return position === null || position === LEFT ? null : BigInt(position);
-  }
-
-  /** Which channels were talked in since, and from where on. */
-  async function startsOf(channels: readonly ChannelPayload[], mark: bigint) {
-    const since = larger(mark - DISORDER, 0n);
-    const busy = channels.filter((channel) => lastOf(channel) > since && mayRead(channel.id));
-    const starts = new Map<string, bigint>();
-    for (const { id } of busy) {
-      // What was stored of this channel was stored in order, so that nothing is handed over twice.
-      starts.set(id, BigInt((await sink.cursor(channelCursor(id))) ?? since));
-    }
-    return starts;
-  }
-
   return {
     begin(guild, isJoined) {
       const state = stateOf(guild.id);
-      const { mark } = state;
-      const channels = [...guild.channels, ...guild.threads].filter(isTalkedIn);
-      const latest = channels.reduce((max, channel) => larger(max, lastOf(channel)), 0n);
-      const before = mark.reached();
-      // The mark stays where it is until all is read that lies behind it.
-      let release = before === null ? NOTHING : mark.begin(before + 1n);
-      const plan = async (): Promise<Map<string, bigint>> => {
-        const start = before ?? (await storedMark(guild.id));
-        mark.startAt(start ?? latest);
-        if (start === null) return new Map();
-        if (before === null) release = mark.begin(start + 1n);
-        mark.begin(latest)();
-        return startsOf(channels, start);
-      };
-      const missed = createMissed(plan(), readMissed(guild.id));
+      const { missed, release } = beginMissed(guild, state.mark, options);
       state.missed = missed;
       return {
         async catchUp(work) {
@@ -108,7 +77,7 @@ export function createGuilds({ sink, mayRead, readMissed }: GuildsOptions): Guil
           // Not waited for: other news of this guild may be handled meanwhile.
           void Promise.all(
             [...starts.keys()].map((channelId) => inTurn(work, channelId, missed)),
-          ).then(() => release());
+          ).then(release);
           await save(guild.id, state);
         },
       };
@@ -132,6 +101,43 @@ export function createGuilds({ sink, mayRead, readMissed }: GuildsOptions): Guil
       for (const [guildId, state] of states) await save(guildId, state);
     },
   };
+}
+
+/** `release`, when all is stored, lets the mark go on from where it stood. */
+function beginMissed(
+  guild: Guild,
+  mark: Watermark,
+  { sink, mayRead, readMissed }: GuildsOptions,
+): { readonly missed: Missed; readonly release: () => void } {
+  const channels = [...guild.channels, ...guild.threads].filter(isTalkedIn);
+  const latest = channels.reduce((max, channel) => larger(max, lastOf(channel)), 0n);
+  const before = mark.reached();
+  let release = before === null ? NOTHING : mark.begin(before + 1n);
+  const plan = async (): Promise<Map<string, bigint>> => {
+    const start = before ?? (await storedMark(sink, guild.id));
+    mark.startAt(start ?? latest);
+    if (start === null) return new Map();
+    if (before === null) release = mark.begin(start + 1n);
+    mark.begin(latest)();
+    const since = larger(start - DISORDER, 0n);
+    const busy = channels.filter((channel) => lastOf(channel) > since && mayRead(channel.id));
+    const starts = new Map<string, bigint>();
+    for (const { id } of busy) {
+      // What was stored of this channel was stored in order, so that nothing is handed over twice.
+      starts.set(id, BigInt((await sink.cursor(channelCursor(id))) ?? since));
+    }
+    return starts;
+  };
+  return {
+    missed: createMissed(plan(), readMissed(guild.id)),
+    release: () => release(),
+  };
+}
+
+/** Where the mark stood when we were last here; null where we were not: what was said before is none of ours. */
+async function storedMark(sink: UpdateSink, guildId: string): Promise<bigint | null> {
+  const position = await sink.cursor(guildCursor(guildId));
+  return position === null || position === LEFT ? null : BigInt(position);
 }
 
 /** Resolves when what was missed in a channel is stored, which its newer messages wait for. */

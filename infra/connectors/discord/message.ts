@@ -20,14 +20,13 @@ const NONCE_CHARACTERS = 25;
 /** Amber: something is to be decided. */
 const CARD_COLOR = 0xd9_8e_04;
 
-// The library's type has no name for none.
-const NO_FLAGS = 0 as MessageFlags;
+const NO_FLAGS = 0;
 
 export interface Message {
   readonly body: Pick<
     RESTPostAPIChannelMessageJSONBody,
-    'content' | 'embeds' | 'components' | 'allowed_mentions' | 'attachments' | 'flags'
-  >;
+    'content' | 'embeds' | 'components' | 'allowed_mentions' | 'attachments'
+  > & { readonly flags: number };
   readonly files: RawFile[];
 }
 

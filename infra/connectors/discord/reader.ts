@@ -2,21 +2,13 @@ import type { REST } from 'discord.js';
 import type { Logger } from 'pino';
 import type { UpdateSink } from '../contract.ts';
 import type { OfferedCommand } from '../factory.ts';
-import { createDirectChats, type DirectChats } from './direct-chats.ts';
-import { channelCursor, createGuilds, type Guilds } from './guilds.ts';
-import { readHistory } from './history.ts';
+import { createDirectChats } from './direct-chats.ts';
+import { createGuilds } from './guilds.ts';
 import { acknowledge, isFormAsked, openForm } from './interaction.ts';
+import { createMessageStore } from './message-store.ts';
 import { ChannelPayload, Edit, Guild, Interaction, Message, Ready } from './payload.ts';
-import { createPlaces } from './places.ts';
-import {
-  editUpdate,
-  interactionUpdate,
-  isTalkedIn,
-  isWritten,
-  messageUpdate,
-  placeOf,
-} from './update.ts';
-import { createLimiter, type Work } from './work.ts';
+import { interactionUpdate, placeOf } from './update.ts';
+import type { Work } from './work.ts';
 
 export interface ReaderOptions {
   readonly rest: REST;
@@ -29,11 +21,6 @@ export interface ReaderOptions {
   readonly findChannel: (channelId: string) => ChannelPayload | null;
   readonly mayRead: (channelId: string) => boolean;
 }
-
-/** Jobs of different places at once: the pool of database connections is shared with everybody. */
-const STORED_AT_ONCE_MAX = 8;
-/** Of channels whose history is read, so that our own requests have room beside it. */
-const READ_AT_ONCE_MAX = 4;
 
 /** Takes what the gateway dispatches, in the order in which it does. */
 export interface Reader {
@@ -49,46 +36,17 @@ export interface Reader {
 }
 
 export function createReader(options: ReaderOptions): Reader {
-  const { rest, sink, signal, work, commands, log } = options;
-  const storing = createLimiter(STORED_AT_ONCE_MAX);
-  const reading = createLimiter(READ_AT_ONCE_MAX);
-  const places = createPlaces(rest, options.findChannel);
-  const positions = new Map<string, bigint>();
+  const { rest, sink, work, log } = options;
+  const store = createMessageStore(options);
+  const direct = createDirectChats(sink, store.readMissed(null));
+  const guilds = createGuilds({ sink, mayRead: options.mayRead, readMissed: store.readMissed });
   /** Guilds that we are in: another one was joined. */
   const present = new Set<string>();
-  let botId = '';
-
-  async function store(message: Message, guildId: string | null): Promise<void> {
-    const { id, channel_id: channelId, author } = message;
-    if (author.id !== botId && isWritten(message)) {
-      const place = await places.of(channelId, guildId, author.global_name ?? author.username);
-      await storing(() => sink.take(`m:${id}`, messageUpdate(message, place, commands)));
-    }
-    const position = BigInt(id);
-    // What was missed may be read again, after what is newer.
-    if (position <= (positions.get(channelId) ?? 0n)) return;
-    positions.set(channelId, position);
-    await sink.advance(channelCursor(channelId), id);
-  }
-
-  const readMissed = (guildId: string | null) => (channelId: string, after: bigint) =>
-    reading(async () => {
-      for await (const message of readHistory(rest, channelId, { after, signal })) {
-        await store(message, guildId);
-      }
-    });
-
-  const direct: DirectChats = createDirectChats(sink, readMissed(null));
-  const guilds: Guilds = createGuilds({
-    sink,
-    mayRead: options.mayRead,
-    readMissed,
-  });
 
   return {
     ready(payload, shardId) {
       const { user, guilds: here } = Ready.parse(payload);
-      botId = user.id;
+      store.isBot(user.id);
       for (const { id } of here) present.add(id);
       // Direct chats are of the first shard.
       if (shardId !== 0) return;
@@ -104,7 +62,7 @@ export function createReader(options: ReaderOptions): Reader {
     },
     guildGone(payload) {
       const guild = Guild.parse(payload);
-      // Without the mark it is there, and Discord has a disturbance.
+      // With the mark we are in there still, and Discord has a disturbance.
       if (guild.unavailable !== undefined) return;
       present.delete(guild.id);
       work.inOrder(`guild:${guild.id}`, () => guilds.leave(guild));
@@ -112,51 +70,48 @@ export function createReader(options: ReaderOptions): Reader {
     channelGone(payload) {
       const channel = ChannelPayload.parse(payload);
       const guildId = channel.guild_id ?? null;
-      if (guildId === null || !isTalkedIn(channel)) return;
+      if (guildId === null) return;
       const at = Date.now();
       const place = placeOf(channel, guildId);
       work.inOrder(channel.id, () =>
-        storing(() => sink.take(`l:${channel.id}:${at}`, { kind: 'left', place, at })),
+        store.take(`l:${channel.id}:${at}`, { kind: 'left', place, at }),
       );
     },
     message(payload) {
       const message = Message.parse(payload);
+      const { channel_id: channelId } = message;
       const guildId = message.guild_id ?? null;
       const done = guildId === null ? null : guilds.markOf(guildId).begin(BigInt(message.id));
-      work.inOrder(message.channel_id, async () => {
-        if (guildId === null) await direct.met(message.channel_id);
-        else await guilds.caughtUp(guildId, message.channel_id);
-        await store(message, guildId);
+      work.inOrder(channelId, async () => {
+        if (guildId === null) await direct.met(channelId);
+        else await guilds.caughtUp(guildId, channelId);
+        await store.message(message, guildId);
         done?.();
         if (guildId !== null) await guilds.saveSometimes(guildId);
       });
     },
     edit(payload) {
       const read = Edit.safeParse(payload);
-      if (!read.success || read.data.author.id === botId || !isWritten(read.data)) return;
-      const { data } = read;
-      const key = `e:${data.id}:${Date.parse(data.edited_timestamp)}`;
-      work.inOrder(data.channel_id, async () => {
-        const name = data.author.global_name ?? data.author.username;
-        const place = await places.of(data.channel_id, data.guild_id ?? null, name);
-        await storing(() => sink.take(key, editUpdate(data, place)));
-      });
+      if (read.success) work.inOrder(read.data.channel_id, () => store.edit(read.data));
     },
     interaction(payload) {
       const read = Interaction.safeParse(payload);
       if (!read.success) return;
       const asked = read.data;
-      if (isFormAsked(asked)) {
-        work.atOnce(() => openForm(rest, asked, log));
-        return;
-      }
-      const update = interactionUpdate(asked);
-      work.atOnce(async () => {
-        // First it is ours, then Discord hears that we have it.
-        if (update !== null) await sink.take(`i:${asked.id}`, update);
-        await acknowledge(rest, asked, log);
-      });
+      work.atOnce(() =>
+        isFormAsked(asked) ? openForm(rest, asked, log) : storeInteraction(asked, options),
+      );
     },
     save: () => guilds.save(),
   };
+}
+
+/** First it is ours, then Discord hears that we have it. */
+async function storeInteraction(
+  asked: Interaction,
+  { rest, sink, log }: ReaderOptions,
+): Promise<void> {
+  const update = interactionUpdate(asked);
+  if (update !== null) await sink.take(`i:${asked.id}`, update);
+  await acknowledge(rest, asked, log);
 }

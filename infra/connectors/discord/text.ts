@@ -47,6 +47,7 @@ function renderSpan(span: ChatSpan, text: string): string {
       return code(text);
     case 'bold':
       return linked(`**${escapeMarkdown(text)}**`, span.href);
+    case undefined:
     default:
       return linked(escapeMarkdown(text), span.href);
   }

@@ -81,7 +81,7 @@ export function messageUpdate(
   };
   const typed = /^\/([\w-]{1,32})(?:\s+([\s\S]*))?$/.exec(content.trim());
   const name = typed?.[1]?.toLowerCase() ?? '';
-  if (!isBot && commands.some((command) => command.name === name)) {
+  if (!isBot && commands.some((command) => command.name === name.replaceAll('-', '_'))) {
     const args = typed?.[2]?.trim() ?? '';
     return { ...said, kind: 'command', name, args, messageId: id, handle: null };
   }
