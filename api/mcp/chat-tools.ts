@@ -53,6 +53,12 @@ const Input = z.strictObject({
     .max(200)
     .optional()
     .describe('Name or id of another context of the workspace; left out: the chat you work in.'),
+  once: z
+    .string()
+    .min(1)
+    .max(200)
+    .optional()
+    .describe('A name of your own for this post: the same post under the same name is said once.'),
   waitSeconds: WaitSeconds.default(20),
 });
 
@@ -68,16 +74,17 @@ export const chatTools = [
 ];
 
 /**
- * The call's own id names the post, whether it goes out at once or after an approval: a call that is repeated after a
- * crash says nothing twice.
+ * Its words, its place and the name that the agent gives it, or else the call's own id, name the post, whether it goes
+ * out at once or after an approval: what is repeated after a crash is said once.
  */
 async function post(input: z.output<typeof Input>, call: ToolCall): Promise<ToolAnswer> {
   const { deps, agent, callId } = call;
-  const id = repeatableId('approval', ['post', agent.agentId, callId]);
-  if ((await getApprovalRequest(deps.db, id)) !== null) return asked(call, id, input.waitSeconds);
   const row = await getAgent(deps.db, agent.agentId);
   if (row === null) throw new AppError('not_found', 'There is no such agent.');
   const payload = await payloadOf(call, row, input);
+  const words = canonicalJson(payload);
+  const id = repeatableId('approval', ['post', row.id, input.once ?? callId, words]);
+  if ((await getApprovalRequest(deps.db, id)) !== null) return asked(call, id, input.waitSeconds);
   const gated = await gatePost(call, { agent: row, payload });
   switch (gated.note.verdict) {
     case 'deny':
