@@ -11,6 +11,7 @@ import { host } from './schema/host.ts';
 import { hosting } from './schema/hosting.ts';
 import { listen } from './schema/listen.ts';
 import { models } from './schema/models.ts';
+import { oidc } from './schema/oidc.ts';
 import { policy } from './schema/policy.ts';
 import { quotas, retention } from './schema/retention.ts';
 import { secrets } from './schema/secrets.ts';
@@ -52,6 +53,7 @@ export const ConfigSchema = z.strictObject({
   budgets,
   approvals,
   policy,
+  oidc,
   access,
   documents,
   checkpoints,

@@ -46,9 +46,15 @@ create table policy_request (
 );
 create index policy_request_recent on policy_request (workspace_id, seq desc);
 create index policy_request_purge on policy_request (at);
+
+create table oidc_sync (
+  identity_id text primary key references identity (id),
+  issued_at_s bigint not null,
+  synced_at timestamptz not null default now()
+);
 `;
 
-/** Policies of workspaces, version by version, which of them holds, and what they were asked lately. */
+/** Policies of workspaces and what they were asked lately; and how new the token was that roles were taken from. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql.raw(TABLES).execute(db);
 }

@@ -42,8 +42,16 @@ export interface PolicyRequestTable {
   version: number;
 }
 
+/** Of an identity whose roles come from its tokens: when the newest of them was issued. */
+export interface OidcSyncTable {
+  identity_id: string;
+  issued_at_s: number;
+  synced_at: TimeNow;
+}
+
 export interface PolicyTables {
   policy: PolicyTable;
   active_policy: ActivePolicyTable;
   policy_request: PolicyRequestTable;
+  oidc_sync: OidcSyncTable;
 }
