@@ -30,7 +30,9 @@ export function agoOf(nowMs: number): (iso: string) => string {
 export function pageLines(page: PageState, state: State): readonly Line[] {
   if (page.model === null) return [];
   const { columns } = contentSize(state.size);
-  return linesOf(page.model.blocks, columns, agoOf(state.nowMs));
+  // Nothing of a text is behind the bar that says how much of it is in view.
+  const room = page.model.table === null ? columns - 2 : columns;
+  return linesOf(page.model.blocks, room, agoOf(state.nowMs));
 }
 
 /** Rows of a table that the filter lets through. */

@@ -22,12 +22,30 @@ const STYLES: Readonly<Record<Tone, Style | null>> = {
 export const SEGMENTER = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
 export function widthOfText(text: string): number {
-  return isPlainAscii(text) ? text.length : stringWidth(text);
+  return isNarrow(text) ? text.length : stringWidth(text);
 }
 
-/** Measuring Unicode takes a hundred times as long. */
-function isPlainAscii(text: string): boolean {
-  return /^[\x20-\x7e]*$/.test(text);
+/**
+ * Latin, Greek and Cyrillic letters and lines of boxes: one column each, none of them joined to another. Measuring any
+ * other text takes a hundred times as long.
+ */
+export function isNarrow(text: string): boolean {
+  return /^[\u0020-\u007e\u00a1-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u052f\u2500-\u257f]*$/.test(
+    text,
+  );
+}
+
+const measured = new Map<string, number>();
+const MEASURED_MAX = 20_000;
+
+/** Of one grapheme; a text has few different ones, and looking up is faster than measuring. */
+export function widthOfSegment(segment: string): number {
+  const known = measured.get(segment);
+  if (known !== undefined) return known;
+  if (measured.size >= MEASURED_MAX) measured.clear();
+  const width = stringWidth(segment);
+  measured.set(segment, width);
+  return width;
 }
 
 export function widthOfLine(spans: Line): number {
@@ -61,11 +79,11 @@ export function fitLine(given: Line, width: number): Line {
 /** As much of the beginning as fits into so many columns. */
 export function head(text: string, width: number): string {
   if (width <= 0) return '';
-  if (isPlainAscii(text)) return text.slice(0, width);
+  if (isNarrow(text)) return text.slice(0, width);
   let used = 0;
   let taken = '';
   for (const { segment } of SEGMENTER.segment(text)) {
-    used += stringWidth(segment);
+    used += widthOfSegment(segment);
     if (used > width) break;
     taken += segment;
   }
@@ -87,10 +105,10 @@ export function spread(left: Line, right: Line, width: number): Line {
 }
 
 /** The line as bytes for a terminal; as wide as it was. */
-export function paintLine(given: Line, { paint, isAscii }: Look): string {
+export function paintLine(given: Line, { paint, isAscii: isPlain }: Look): string {
   return given
     .map(({ text, tone = 'plain' }) => {
-      const safe = isAscii ? asciiOf(plainLine(text)) : plainLine(text);
+      const safe = isPlain ? asciiOf(plainLine(text)) : plainLine(text);
       const style = STYLES[tone];
       return style === null ? safe : paint(style, safe);
     })
@@ -113,19 +131,28 @@ const ASCII: Readonly<Record<string, string>> = {
   '—': '-',
   '⏎': '/',
   '•': '*',
+  '→': '>',
+  '←': '<',
+  '↑': '^',
+  '↓': 'v',
+  '×': 'x',
   '█': '_',
   '“': '"',
   '”': '"',
   '’': "'",
 };
 
+function isAscii(text: string): boolean {
+  return /^[\u0020-\u007e]*$/.test(text);
+}
+
 /** Of the same width, so that columns stay where they are. */
 function asciiOf(text: string): string {
-  if (isPlainAscii(text)) return text;
+  if (isAscii(text)) return text;
   let out = '';
   for (const { segment } of SEGMENTER.segment(text)) {
     const known = ASCII[segment];
-    out += known ?? (isPlainAscii(segment) ? segment : '?'.repeat(stringWidth(segment)));
+    out += known ?? (isAscii(segment) ? segment : '?'.repeat(stringWidth(segment)));
   }
   return out;
 }

@@ -1,4 +1,4 @@
-import { agoOf, contentSize, keepInView, selectedIndex, shownRows, viewRows } from './layout.ts';
+import { keepInView, selectedIndex, shownRows, textExtent, viewRows } from './layout.ts';
 import type { WorkspaceRef } from './model.ts';
 import { SCREEN, SCREENS, type ScreenName } from './screens.ts';
 import {
@@ -10,7 +10,6 @@ import {
   type State,
   type Step,
 } from './state.ts';
-import { linesOf } from './wrap.ts';
 
 export function still(state: State): Step {
   return { state, effects: [] };
@@ -41,9 +40,7 @@ export function inView(state: State): State {
     const top = Math.min(page.top, Math.max(0, length - height));
     return withPage(state, { ...page, top: keepInView(top, selectedIndex(page), height) });
   }
-  const { columns } = contentSize(state.size);
-  const total = linesOf(page.model.blocks, columns, agoOf(state.nowMs)).length;
-  const top = Math.min(page.top, Math.max(0, total - height));
+  const top = Math.min(page.top, textExtent(page, state).topMax);
   return withPage(state, { ...page, top, seenTo: Math.max(page.seenTo, top + height) });
 }
 

@@ -1,28 +1,34 @@
 import { plain } from '../text.ts';
-import { head, SEGMENTER, span, widthOfText } from './line.ts';
+import { head, isNarrow, SEGMENTER, span, widthOfSegment, widthOfText } from './line.ts';
 import type { Block, Line, Tone } from './model.ts';
 
 /** Below this a label and its text stand under each other. */
 const LABEL_ROOM_MAX = 16;
 
-const wrapped = new WeakMap<
-  readonly Block[],
-  { readonly width: number; readonly lines: readonly Line[] }
->();
+interface Wrapped {
+  readonly width: number;
+  readonly room: number;
+  readonly lines: readonly Line[];
+}
 
-/** All lines of the blocks for so many columns. Large payloads are wrapped once for each width. */
+/** A large payload is wrapped once for each width, not for each key that is pressed. */
+const wrapped = new WeakMap<Block, Wrapped>();
+
+/** All lines of the blocks for so many columns. */
 export function linesOf(
   blocks: readonly Block[],
   width: number,
   ago: (iso: string) => string,
 ): readonly Line[] {
-  const known = wrapped.get(blocks);
-  if (known !== undefined && known.width === width) return known.lines;
   const room = labelRoom(blocks);
-  const lines = blocks.flatMap((block) => blockLines(block, { width, room, ago }));
-  const hasTimes = blocks.some((block) => 'at' in block);
-  if (!hasTimes) wrapped.set(blocks, { width, lines });
-  return lines;
+  return blocks.flatMap((block) => {
+    const known = wrapped.get(block);
+    if (known !== undefined && known.width === width && known.room === room) return known.lines;
+    const lines = blockLines(block, { width, room, ago });
+    // A time is another one at each look.
+    if (!('at' in block)) wrapped.set(block, { width, room, lines });
+    return lines;
+  });
 }
 
 interface Room {
@@ -99,12 +105,12 @@ function hardLines(text: string, width: number): readonly string[] {
 }
 
 function hardLine(text: string, room: number): readonly string[] {
-  if (text.length <= room && widthOfText(text) <= room) return [text];
+  if (isNarrow(text)) return slices(text, room);
   const lines: string[] = [];
   let current = '';
   let used = 0;
   for (const { segment } of SEGMENTER.segment(text)) {
-    const size = widthOfText(segment);
+    const size = widthOfSegment(segment);
     if (used + size > room) {
       lines.push(current);
       current = '';
@@ -114,4 +120,11 @@ function hardLine(text: string, room: number): readonly string[] {
     used += size;
   }
   return [...lines, current];
+}
+
+function slices(text: string, room: number): readonly string[] {
+  const count = Math.max(1, Math.ceil(text.length / room));
+  return Array.from({ length: count }, (_each, index) =>
+    text.slice(index * room, (index + 1) * room),
+  );
 }
