@@ -144,15 +144,20 @@ export async function renewCards(deps: ChatDeps, approvalId: string): Promise<vo
   const { db } = deps.api;
   const view = await viewApproval(db, approvalId);
   if (view === null || view.approval.state !== 'open') return;
-  const facts = await cardFacts(db, view);
   const grants = view.votes.filter(({ verdict }) => verdict === 'grant');
+  // The last vote decides, as a refusal does, which is told by an event of its own.
+  if (grants.length < view.votes.length || grants.length >= view.approval.quorum) return;
+  const cards = await listCards(db, { approvalId, onlyOpen: true });
+  const spent = cards.filter(({ pressKey }) => pressKey !== null);
+  if (spent.length === 0) return;
+  const facts = await cardFacts(db, view);
   const names = await namesOfPrincipals(
     db,
     grants.map(({ principalId }) => principalId),
   );
   const by = grants.map(({ principalId }) => cleanLine(names.get(principalId) ?? principalId, 60));
   const shown = showPayload(facts);
-  for (const card of await listCards(db, { approvalId, onlyOpen: true })) {
+  for (const card of spent) {
     const nonce = newNonce();
     await change(deps, card, {
       nonce,
