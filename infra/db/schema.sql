@@ -491,6 +491,7 @@ post.message_id text
 post.error text
 post.created_at timestamp with time zone not null default now()
 post.sent_at timestamp with time zone
+post.begun_at timestamp with time zone
 prompt.id text not null
 prompt.agent_id text not null
 prompt.epoch integer not null

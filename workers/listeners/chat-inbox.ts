@@ -30,6 +30,8 @@ export interface InboxOptions {
   readonly backOffMs?: (attempts: number) => number;
 }
 
+/** Oldest updates that are looked at for places: several may be of one. */
+const LOOKED_AT = 100;
 const ATTEMPTS_MAX = 5;
 /** Before the second to fifth attempt: a restart of the database takes seconds, and behind it the place waits. */
 const BACK_OFF_MS = [1_000, 4_000, 15_000, 45_000] as const;
@@ -44,7 +46,7 @@ export function startInbox(options: InboxOptions): Lanes {
     name: 'inbox',
     lanesMax: placesMax,
     signal,
-    look: (limit) => findDuePlaces(db, { connectorId, limit }),
+    look: (busy) => findDuePlaces(db, { connectorId, busy, limit: LOOKED_AT }),
     serve: (place) => servePlace(place, options),
   });
 }

@@ -7,8 +7,8 @@ export interface LaneOptions {
   readonly name: string;
   /** Places that are served at once. */
   readonly lanesMax: number;
-  /** Places that have something now, at most so many. */
-  readonly look: (limit: number) => Promise<readonly string[]>;
+  /** Places that have something now, besides those that are being served. */
+  readonly look: (busy: readonly string[]) => Promise<readonly string[]>;
   /** Serves one place until it has nothing more now. */
   readonly serve: (place: string) => Promise<void>;
   /** Nothing more is begun. */
@@ -56,8 +56,7 @@ export function startLanes(options: LaneOptions): Lanes {
       bell = new AbortController();
       const lookedAtMs = performance.now();
       try {
-        // Those that are being served may be among the first.
-        const places = working.size < lanesMax ? await look(2 * lanesMax) : [];
+        const places = working.size < lanesMax ? await look([...working.keys()]) : [];
         places.forEach(begin);
       } catch (error) {
         if (signal.aborted) break;

@@ -2,6 +2,8 @@
 export interface ChatLimits {
   isLimited(place: string): boolean;
   isAllLimited(): boolean;
+  /** Those that wait. */
+  chats(): readonly string[];
   limit(place: string, wait: { readonly ms: number; readonly scope: 'chat' | 'all' }): void;
 }
 
@@ -18,6 +20,7 @@ export function createLimits(now: () => number = () => performance.now()): ChatL
       return !isOver(allUntilMs) || !isOver(chats.get(chatOf(place)) ?? 0);
     },
     isAllLimited: () => !isOver(allUntilMs),
+    chats: () => [...chats].flatMap(([chat, untilMs]) => (isOver(untilMs) ? [] : [chat])),
     limit(place, { ms, scope }) {
       for (const [chat, untilMs] of chats) if (isOver(untilMs)) chats.delete(chat);
       const untilMs = now() + ms;

@@ -37,8 +37,14 @@ interface Outbox extends OutboxOptions {
   readonly limits: ChatLimits;
 }
 
+/** Oldest posts that are looked at for places: several may be of one. */
+const LOOKED_AT = 100;
 /** About a day with the longest pauses: a network that is away longer has a person look at what waited. */
 const ATTEMPTS_MAX = 300;
+/** "The past few minutes", says Discord of how long it knows a nonce again. */
+const DOUBLES_KNOWN_MS = 120_000;
+/** With the pauses between them, half a minute. */
+const DOUBLES_KNOWN_TRIES = 5;
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 300_000;
 /** An edit whose message is on its way through another place looks again. */
@@ -54,10 +60,10 @@ export async function startOutbox(options: OutboxOptions): Promise<Lanes> {
     name: 'outbox',
     lanesMax: placesMax,
     signal,
-    look: async (limit) => {
+    look: async (busy) => {
       if (outbox.limits.isAllLimited()) return [];
-      const places = await findDuePostPlaces(db, { connectorId, limit });
-      return places.filter((place) => !outbox.limits.isLimited(place));
+      const limited = outbox.limits.chats();
+      return findDuePostPlaces(db, { connectorId, busy, limited, limit: LOOKED_AT });
     },
     serve: (place) => servePlace(place, outbox),
   });
@@ -69,8 +75,10 @@ export async function startOutbox(options: OutboxOptions): Promise<Lanes> {
  */
 async function settleInterrupted(outbox: Outbox): Promise<void> {
   const { db, connectorId, connector } = outbox;
-  for (const post of await findInterrupted(db, connectorId)) {
-    if (post.kind === 'edit' || connector.capabilities.detectsDoubles) {
+  const recentMs = DOUBLES_KNOWN_MS;
+  for (const post of await findInterrupted(db, { connectorId, recentMs })) {
+    const isKnown = connector.capabilities.detectsDoubles && post.isRecent;
+    if (post.kind === 'edit' || isKnown) {
       const error = 'Its process ended while it was sent.';
       await recordPostRetry(db, post.id, { error, retryInMs: 0 });
     } else {
@@ -163,7 +171,9 @@ async function afterFailure(post: DuePost, error: unknown, outbox: Delivery): Pr
   const reason = failure.message;
   log.info({ connectorId, postId: post.id, kind: failure.kind, reason }, 'a post was not sent');
   if (failure.movedTo !== null) await outbox.chats.moved(chatOf(place), failure.movedTo);
-  const canRepeat = post.kind === 'edit' || outbox.connector.capabilities.detectsDoubles;
+  const isKnown =
+    outbox.connector.capabilities.detectsDoubles && post.attempts < DOUBLES_KNOWN_TRIES;
+  const canRepeat = post.kind === 'edit' || isKnown;
   if (failure.kind === 'rejected') {
     await unsent(outbox, post, { state: 'failed', error: reason });
     return true;

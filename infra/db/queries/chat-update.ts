@@ -26,17 +26,29 @@ export async function storeUpdate(db: Executor, update: NewUpdate): Promise<bool
   return isNew;
 }
 
-/** Places whose first unhandled update has its time, those that wait longest first. */
+/**
+ * Places that have something to be handled now, those that wait longest first. It looks at the oldest updates only, past
+ * the places that wait after a failure and those that are `busy`, so that a long queue costs no more than a short one.
+ */
 export async function findDuePlaces(
   db: Executor,
-  { connectorId, limit }: { readonly connectorId: string; readonly limit: number },
+  query: {
+    readonly connectorId: string;
+    readonly limit: number;
+    readonly busy: readonly string[];
+  },
 ): Promise<readonly string[]> {
+  const { connectorId, limit, busy } = query;
   const { rows } = await sql<{ place: string }>`
     select place from (
-      select distinct on (place) place, seq, not_before from chat_update
-      where connector_id = ${connectorId} and state = 'received' order by place, seq
-    ) as head
-    where not_before is null or not_before <= now() order by seq limit ${limit}
+      select place, seq from chat_update u
+      where connector_id = ${connectorId} and state = 'received' and place <> all(${busy}::text[])
+        and not exists (select from chat_update w
+          where w.connector_id = u.connector_id and w.place = u.place
+            and w.state = 'received' and w.not_before > now())
+      order by seq limit ${limit}
+    ) as oldest
+    group by place order by min(seq)
   `.execute(db);
   return rows.map(({ place }) => place);
 }

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { ChatPost } from '../../../domain/chat.ts';
 import { placeKey } from '../../../domain/chat.ts';
 import { makeId } from '../../../domain/id.ts';
-import { fromNow } from '../interval.ts';
+import { fromNow, interval } from '../interval.ts';
 import type { Executor } from '../schema.ts';
 import { storableText } from '../storable.ts';
 import type { PostState } from '../tables/chat.ts';
@@ -48,18 +48,31 @@ export async function enqueuePost(db: Executor, seal: SealText, entry: NewPost):
   await ringChat(db, entry.connectorId);
 }
 
-/** Places whose first waiting post has its time, those that wait longest first. */
+/**
+ * Places that have something to be said now, those that wait longest first, but those that are `busy` and those of chats
+ * that are `limited`. It looks at the oldest posts only, so that a long queue costs no more than a short one.
+ */
 export async function findDuePostPlaces(
   db: Executor,
-  { connectorId, limit }: { readonly connectorId: string; readonly limit: number },
+  query: {
+    readonly connectorId: string;
+    readonly limit: number;
+    readonly busy: readonly string[];
+    readonly limited: readonly string[];
+  },
 ): Promise<readonly string[]> {
+  const { connectorId, limit, busy, limited } = query;
   const { rows } = await sql<{ place: string }>`
     select place from (
-      select distinct on (place) place, seq, state, not_before from post
-      where connector_id = ${connectorId} and state in ('queued', 'sending') order by place, seq
-    ) as head
-    where state = 'queued' and (not_before is null or not_before <= now())
-    order by seq limit ${limit}
+      select place, seq from post p
+      where connector_id = ${connectorId} and state = 'queued' and place <> all(${busy}::text[])
+        and split_part(place, '/', 1) <> all(${limited}::text[])
+        and not exists (select from post w
+          where w.connector_id = p.connector_id and w.place = p.place
+            and w.state = 'queued' and w.not_before > now())
+      order by seq limit ${limit}
+    ) as oldest
+    group by place order by min(seq)
   `.execute(db);
   return rows.map(({ place }) => place);
 }
@@ -118,7 +131,11 @@ export async function findNextPost(
 export async function beginPost(db: Executor, id: string, lease: Lease): Promise<boolean> {
   const result = await db
     .updateTable('post')
-    .set({ state: 'sending', attempts: sql<number>`attempts + 1` })
+    .set({
+      state: 'sending',
+      attempts: sql<number>`attempts + 1`,
+      begun_at: sql<Date>`now()`,
+    })
     .where('id', '=', id)
     .where('state', '=', 'queued')
     .where(holds(lease))
@@ -178,14 +195,26 @@ export async function recordUnsent(
   return result.numUpdatedRows > 0n;
 }
 
-/** Posts that somebody was handing to the network when his process ended. Only for whoever holds the lease now. */
+/** A post that somebody was handing to the network when his process ended. */
+export interface InterruptedPost extends Pick<DuePost, 'id' | 'workspaceId' | 'kind' | 'key'> {
+  /** Within the last `recentMs`. */
+  readonly isRecent: boolean;
+}
+
+/** Only for whoever holds the lease now. */
 export async function findInterrupted(
   db: Executor,
-  connectorId: string,
-): Promise<readonly Pick<DuePost, 'id' | 'workspaceId' | 'kind' | 'key'>[]> {
+  { connectorId, recentMs }: { readonly connectorId: string; readonly recentMs: number },
+): Promise<readonly InterruptedPost[]> {
   return db
     .selectFrom('post')
-    .select(['id', 'workspace_id as workspaceId', 'kind', 'key'])
+    .select([
+      'id',
+      'workspace_id as workspaceId',
+      'kind',
+      'key',
+      sql<boolean>`coalesce(begun_at > now() - ${interval(recentMs)}, false)`.as('isRecent'),
+    ])
     .where('connector_id', '=', connectorId)
     .where('state', '=', 'sending')
     .orderBy('seq')

@@ -69,6 +69,8 @@ export interface PostTable {
   state: Generated<PostState>;
   attempts: Generated<number>;
   not_before: NullableTime;
+  /** When it was last handed to the network. */
+  begun_at: NullableTime;
   /** The network's. */
   message_id: Nullable<string>;
   error: Nullable<string>;

@@ -105,6 +105,10 @@ export function reading(connector: Connector, sink: UpdateSink) {
   };
 }
 
+function kindOf(failure: unknown): string {
+  return failure instanceof ConnectorError ? failure.kind : 'sent';
+}
+
 const WAIT = { timeout: 15_000, interval: 20 };
 const NASTY = [
   '*bold* _italic_ __under__ ~~strike~~ ||spoiler|| `code` ```block```',
@@ -216,8 +220,9 @@ export function describeConnector(name: string, makeWorld: () => Promise<Connect
       expect(world.shown()).toMatchObject([{ messageId, chatId: world.chatId }]);
       expect(world.shown()[0]?.buttons).toHaveLength(1);
       await world.presses(messageId, 'a:apr_1:g:n0nce');
-      const press = () => [...sink.updates.values()].find(({ kind }) => kind === 'press');
-      await expect.poll(press, WAIT).toMatchObject({ messageId, data: 'a:apr_1:g:n0nce' });
+      await expect
+        .poll(() => [...sink.updates.values()].find(({ kind }) => kind === 'press'), WAIT)
+        .toMatchObject({ messageId, data: 'a:apr_1:g:n0nce' });
       await connector.edit(messageId, plainPost(world.chatId, 'It may.'));
       expect(world.shown()).toMatchObject([{ messageId, text: 'It may.', buttons: [] }]);
       // The same once more changes nothing, and is no error.
@@ -266,14 +271,11 @@ export function describeConnector(name: string, makeWorld: () => Promise<Connect
       const post = plainPost(world.chatId, 'hello');
       const failure = await connector.send('limited', post).catch((error: unknown) => error);
       // Where the connector waits by itself it is shown already.
-      if (world.shown().length === 0) {
-        expect(failure).toBeInstanceOf(ConnectorError);
-        expect(failure).toMatchObject({ kind: 'retry' });
-        expect(failure instanceof ConnectorError ? failure.retryAfterMs : 0).toBeGreaterThanOrEqual(
-          900,
-        );
-        await connector.send('limited', post);
-      }
+      const waited = world.shown().length > 0;
+      expect(waited ? 'retry' : kindOf(failure)).toBe('retry');
+      const retryAfterMs = failure instanceof ConnectorError ? failure.retryAfterMs : null;
+      expect(waited ? 1_000 : retryAfterMs).toBeGreaterThanOrEqual(900);
+      if (!waited) await connector.send('limited', post);
       expect(world.shown().map(({ text }) => text)).toEqual(['hello']);
     });
 
@@ -281,15 +283,11 @@ export function describeConnector(name: string, makeWorld: () => Promise<Connect
       world.breakAfterNext();
       const post = plainPost(world.chatId, 'once');
       const failure = await connector.send('broken', post).catch((error: unknown) => error);
-      if (connector.capabilities.detectsDoubles) {
-        if (failure instanceof ConnectorError) {
-          expect(failure.kind).not.toBe('rejected');
-          await connector.send('broken', post);
-        }
-      } else {
-        expect(failure).toBeInstanceOf(ConnectorError);
-        expect(failure).toMatchObject({ kind: 'uncertain' });
-      }
+      const { detectsDoubles } = connector.capabilities;
+      expect(detectsDoubles ? ['sent', 'retry', 'uncertain'] : ['uncertain']).toContain(
+        kindOf(failure),
+      );
+      if (detectsDoubles && kindOf(failure) !== 'sent') await connector.send('broken', post);
       expect(world.shown().map(({ text }) => text)).toEqual(['once']);
     });
 
@@ -314,18 +312,14 @@ export function describeConnector(name: string, makeWorld: () => Promise<Connect
     });
 
     test('a second reader for the same bot is told of, where the network tells', async () => {
-      if (!world.tellsOfSecondReader) {
-        expect(connector.network).not.toBe('telegram');
-        return;
-      }
       await read();
       const second = world.connect();
       others.push(second);
       const secondSink = createMemorySink();
       readers.push(reading(second, secondSink));
       await expect
-        .poll(() => [...sink.states, ...secondSink.states].includes('conflict'), WAIT)
-        .toBe(true);
+        .poll(() => [...sink.states, ...secondSink.states], WAIT)
+        .toContain(world.tellsOfSecondReader ? 'conflict' : 'connected');
     });
   });
 }

@@ -143,7 +143,7 @@ function told(message: TelegramMessage, me: object) {
 }
 
 function readText(params: Params, lengthMax: number): Pick<TelegramMessage, 'text' | 'entities'> {
-  const raw = String(params['text'] ?? '');
+  const raw = textOf(params['text']);
   try {
     const read: ParsedMarkup =
       params['parse_mode'] === 'MarkdownV2' ? parseMarkdownV2(raw) : { text: raw, entities: [] };
@@ -164,24 +164,31 @@ function readButtons(markup: unknown): TelegramMessage['buttons'] {
   if (!Array.isArray(rows)) return [];
   return rows.map((row: readonly Record<string, unknown>[]) =>
     row.map((button) => {
-      const data = String(button['callback_data'] ?? '');
+      const data = textOf(button['callback_data']);
       const bytes = Buffer.byteLength(data);
       if (bytes < 1 || bytes > 64) throw new Refusal(400, 'Bad Request: BUTTON_DATA_INVALID');
-      return { text: String(button['text']), data };
+      return { text: textOf(button['text']), data };
     }),
   );
 }
 
 function fileOf(params: Params): TelegramMessage['file'] {
-  const name = String(params['document'] ?? '').replace(/^attach:\/\//, '');
+  const name = textOf(params['document']).replace(/^attach:\/\//, '');
   const part = objectOf(params[name]) ?? objectOf(params['document']);
   if (part === null) throw new Refusal(400, 'Bad Request: there is no document in the request');
-  return { name: String(part['name']), text: String(part['text']) };
+  return { name: textOf(part['name']), text: textOf(part['text']) };
+}
+
+export function textOf(value: unknown): string {
+  if (typeof value === 'number') return String(value);
+  return typeof value === 'string' ? value : '';
 }
 
 /** Forms carry objects as JSON. */
-function objectOf(value: unknown): Readonly<Record<string, unknown>> | null {
+export function objectOf(value: unknown): Readonly<Record<string, unknown>> | null {
   const read: unknown =
     typeof value === 'string' && value.startsWith('{') ? JSON.parse(value) : value;
-  return typeof read === 'object' && read !== null ? (read as Record<string, unknown>) : null;
+  return typeof read === 'object' && read !== null
+    ? Object.fromEntries(Object.entries(read))
+    : null;
 }

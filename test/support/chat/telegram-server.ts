@@ -3,8 +3,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseMarkdownV2 } from './telegram-markdown.ts';
 import {
-  TelegramMessages,
+  objectOf,
   Refusal,
+  TelegramMessages,
+  textOf,
   type Params,
   type TelegramMessage,
 } from './telegram-messages.ts';
@@ -218,7 +220,7 @@ export class TelegramServer {
           ...(this.#webhook?.lastError ? { last_error_message: this.#webhook.lastError } : {}),
         };
       case 'setmycommands':
-        this.commands = JSON.parse(JSON.stringify(params['commands'] ?? [])) as unknown[];
+        this.commands = Array.isArray(params['commands']) ? params['commands'] : [];
         return true;
       case 'answercallbackquery':
         this.answeredPresses.push(String(params['callback_query_id']));
@@ -274,9 +276,9 @@ export class TelegramServer {
   }
 
   #setWebhook(params: Params): true {
-    const url = String(params['url'] ?? '');
+    const url = textOf(params['url']);
     this.#webhook =
-      url === '' ? null : { url, secret: String(params['secret_token'] ?? ''), lastError: '' };
+      url === '' ? null : { url, secret: textOf(params['secret_token']), lastError: '' };
     this.#waiting?.answer();
     void this.#pushAll();
     return true;
@@ -347,11 +349,11 @@ function answer(response: ServerResponse, status: number, body: unknown): void {
 
 async function readParams(request: IncomingMessage): Promise<Params> {
   const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
+  for await (const chunk of request) chunks.push(Buffer.from(chunk));
   const body = Buffer.concat(chunks);
   const type = request.headers['content-type'] ?? '';
   if (body.length === 0) return {};
-  if (type.startsWith('application/json')) return JSON.parse(body.toString()) as Params;
+  if (type.startsWith('application/json')) return objectOf(body.toString()) ?? {};
   const form = await new Response(body, { headers: { 'content-type': type } }).formData();
   const params: Record<string, unknown> = {};
   for (const [name, value] of form) {
