@@ -20,6 +20,7 @@ import type { Hosts } from './hosts.ts';
 import { ceilingsOf } from './ceilings.ts';
 import { createWebhookSender } from '../infra/webhook/sender.ts';
 import { openModels } from './models.ts';
+import { openTokens } from './oidc.ts';
 import { pathsIn, VERSION } from './paths.ts';
 import { policyMetrics } from './policy.ts';
 import type { Secrets } from './secrets.ts';
@@ -128,6 +129,7 @@ export function depsOf(
     secrets,
     policy,
     opa: policy.opa,
+    ...openTokens(parts),
     events,
     metrics: createMetrics({ temporal: temporal.client, others: [policyMetrics] }),
     logger: log,

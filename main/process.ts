@@ -12,7 +12,7 @@ import { openHosts } from './hosts.ts';
 import { createLog } from './log.ts';
 import { startMetricsListener } from './metrics-listener.ts';
 import { makeDataDir, pathsIn } from './paths.ts';
-import { openPolicy } from './policy.ts';
+import { openPolicy, policyMetrics } from './policy.ts';
 import { openMigrated } from './postgres.ts';
 import { openSecrets } from './secrets.ts';
 import { untilStopped } from './signals.ts';
@@ -65,7 +65,12 @@ async function withParts(
   const secrets = openSecrets(config, process.env);
   await using stack = new AsyncDisposableStack();
   if (metricsPort !== null && sdkAddress !== null) {
-    const metrics = await startMetricsListener({ port: metricsPort, sdkAddress, log });
+    const metrics = await startMetricsListener({
+      port: metricsPort,
+      sdkAddress,
+      others: [policyMetrics],
+      log,
+    });
     stack.defer(() => metrics.close());
   }
   const tracing = await startTelemetry(config, log);
