@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { parseJson } from '../domain/json.ts';
 import type { ApprovalState, Risk } from '../domain/approval.ts';
 import { canonicalJson } from '../domain/canonical.ts';
+import { PROMPT_KINDS } from '../domain/prompt.ts';
 import type { ApprovalSummarySchema } from '../domain/schema/approval.ts';
 import type { Context } from './context.ts';
 import type { Approval } from './resolve.ts';
@@ -46,9 +47,9 @@ export function approvalTable(context: Context, approvals: readonly ApprovalSumm
   return table(columns, approvals, { width, paint });
 }
 
-/** The payload of a CLI's prompt, as its host wrote it. */
+/** The payload of a CLI's prompt, as its host wrote it. What else is asked for is shown as it is. */
 const PromptPayload = z.object({
-  kind: z.string(),
+  kind: z.enum(PROMPT_KINDS),
   text: z.string().optional(),
   subject: z.string().optional(),
   hookPayload: z.string().optional(),
@@ -78,6 +79,11 @@ export function approvalWords(context: Context, approval: Approval): string {
       ['Asked', `${ago(approval.requestedAt)} (${approval.requestedAt})`],
       ['Expires', approval.state === 'open' ? expiry : null],
       ['Quorum', approval.quorum === 1 ? null : `${approval.quorum} votes`],
+      ['Policy', gateOf(approval)],
+      [
+        'Sent to',
+        approval.recipients.length === 0 ? null : approval.recipients.map(plainLine).join('\n'),
+      ],
       ['Votes', votesOf(context, approval)],
       ['Options', optionsOf(approval)],
       ['Digest', paint('dim', approval.digest)],
@@ -95,6 +101,14 @@ function votesOf({ ago }: Context, { votes }: Approval): string | null {
       return `${verdict} by ${plainLine(principalId)} ${ago(at)}${said}`;
     })
     .join('\n');
+}
+
+/** What decided when it was asked, and by which rule. */
+function gateOf({ gate }: Approval): string | null {
+  if (gate === null) return null;
+  if (gate.by === 'standing') return `approved for ever (${gate.standingId ?? ''})`;
+  const which = `${gate.verdict} by the rule ${plainLine(gate.rule)} (${gate.engine})`;
+  return gate.reason === '' ? which : `${which}: ${plainLine(gate.reason)}`;
 }
 
 function optionsOf({ options }: Approval): string | null {

@@ -56,8 +56,6 @@ export interface PolicyDecision {
   readonly version: number;
   /** What the rule gives as its reason; for people. */
   readonly reason: string;
-  /** True where the rule that allows says itself that it holds for a high risk too; without it people are asked. */
-  readonly coversHighRisk?: boolean;
 }
 
 /** Answers one request. Never throws: what goes wrong is `deny` by the rule `error`. */

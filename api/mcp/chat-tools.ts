@@ -140,10 +140,10 @@ async function payloadOf(
 async function wordsOf(
   call: ToolCall,
   { text, template }: Pick<z.output<typeof Input>, 'text' | 'template'>,
-): Promise<Pick<PostPayload, 'text' | 'template'>> {
+): Promise<Pick<PostPayload, 'message' | 'template'>> {
   if ((text === undefined) === (template === undefined))
     throw new AppError('invalid_input', 'Give either `text` or `template`.');
-  if (template === undefined) return { text: text ?? '', template: null };
+  if (template === undefined) return { message: text ?? '', template: null };
   if (!template.path.endsWith('.md'))
     throw new AppError('invalid_input', 'Posts are made from documents that end in .md.');
   const document = await readDocument(call.deps, userOf(call), template.path);
@@ -152,7 +152,7 @@ async function wordsOf(
     throw new AppError('limit_exceeded', `A post has ${TEXT_CHARS_MAX} characters at most.`);
   const { path } = document;
   return {
-    text: rendered,
+    message: rendered,
     template: { path, hash: sha256Hex(document.text), values: template.values },
   };
 }
@@ -176,7 +176,7 @@ async function gatePost(
   const dataClass = await dataClassOf(db, { workspaceId, contextId, session });
   const isOwn = payload.contextId === contextId;
   const principalId = await personOf(db, agent.ownerId);
-  const facts = { kind: 'post', tool: 'post_message', subject: payload.text } as const;
+  const facts = { kind: 'post', tool: 'post_message', subject: payload.message } as const;
   const request: PolicyRequest = {
     ...{ workspaceId, contextId },
     principal: {
@@ -191,7 +191,7 @@ async function gatePost(
     // What was said in private may be answered there; only elsewhere it is others who would read it.
     dataClass: isOwn && dataClass === 'private' ? 'internal' : dataClass,
     tool: 'post_message',
-    subject: payload.text,
+    subject: payload.message,
     recipients: [recipientOf(payload)],
     // Nothing of the agent's own runs: it is said by Rookery.
     isolated: true,
@@ -234,7 +234,7 @@ async function ask({ deps }: ToolCall, id: ApprovalId, gated: GatedPost): Promis
   const { payload, text, request, template } = gated;
   const { workspaceId, contextId, risk, recipients } = request;
   const note: GateNote = { ...gated.note, verdict: 'ask', by: 'policy', standingId: null };
-  const first = payload.text.split('\n')[0]?.slice(0, TITLE_CHARS).toWellFormed() ?? '';
+  const first = payload.message.split('\n')[0]?.slice(0, TITLE_CHARS).toWellFormed() ?? '';
   await deps.db.transaction().execute(async (tx) => {
     await insertApprovalRequest(tx, {
       approvalId: id,

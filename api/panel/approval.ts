@@ -1,4 +1,4 @@
-import { ROLE_FOR_RISK } from '../../domain/approval.ts';
+import type { GateNote } from '../../domain/gate.ts';
 import type { OptionEffect, PromptOption } from '../../domain/prompt.ts';
 import type { ApprovalView } from '../../infra/db/queries/approval-view.ts';
 import { html, line, nothing, verbatim, type Markup } from './markup.ts';
@@ -13,6 +13,8 @@ export interface ApprovalPage {
   /** Words of the votes' notes, in their order. */
   readonly notes: readonly string[];
   readonly mayDecide: boolean;
+  /** Of what may be approved for ever by whoever looks; null where it may not. */
+  readonly forever: { readonly days: number; readonly daysMax: number } | null;
   readonly now: number;
 }
 
@@ -51,10 +53,8 @@ function facts({ view: { approval }, agentName, names, now }: ApprovalPage): Mar
     ['Asked', ago(approval.requestedAt, now)],
     ...(approval.state === 'open' ? [['Ends', endWords(expiresAt, now)] as const] : []),
     ...(decidedAt === null ? [] : [['Decided', ago(decidedAt, now)] as const]),
-    [
-      'Who decides',
-      html`role ${ROLE_FOR_RISK[approval.risk]}${quorum > 1 ? ` (${quorum} votes)` : ''}`,
-    ],
+    ['Who decides', html`role ${approval.role}${quorum > 1 ? ` (${quorum} votes)` : ''}`],
+    ...(approval.gate === null ? [] : [['Policy', gateWords(approval.gate)] as const]),
     ...(delivery === null
       ? []
       : [['Delivered', html`<code>${verbatim(JSON.stringify(delivery))}</code>`] as const]),
@@ -68,6 +68,22 @@ function facts({ view: { approval }, agentName, names, now }: ApprovalPage): Mar
         </div>`,
     )}
   </dl>`;
+}
+
+const VERDICTS = {
+  allow: 'allows it',
+  deny: 'denies it',
+  ask: 'leaves it to people',
+} as const satisfies Record<GateNote['verdict'], string>;
+
+/** What decided, by the name of its rule; a policy's own reason is text that somebody wrote. */
+function gateWords({ verdict, by, rule, engine, version, reason, standingId }: GateNote): Markup {
+  const which = version === 0 ? engine : `${engine}, version ${version}`;
+  return by === 'standing'
+    ? html`approved for ever <code>${standingId ?? ''}</code>`
+    : html`<code>${line(rule)}</code> ${VERDICTS[verdict]}
+        <small>(${which})</small>
+        ${reason === '' ? nothing : html`<br /><small>${line(reason)}</small>`}`;
 }
 
 function endWords(expiresAt: Date | null, now: number): Markup {
@@ -123,30 +139,69 @@ function optionChoice(options: readonly PromptOption[]): Markup {
   </fieldset>`;
 }
 
-function decision({ view: { approval, prompt }, mayDecide }: ApprovalPage): Markup {
+function decision({ view: { approval, prompt }, mayDecide, forever }: ApprovalPage): Markup {
   if (approval.state !== 'open') return nothing;
   if (!mayDecide) {
     return html`<p class="notice">
-      Deciding this needs the role ${ROLE_FOR_RISK[approval.risk]} and the scope approvals:decide.
+      Deciding this needs the role ${approval.role} and the scope approvals:decide.
     </p>`;
   }
   const options = (prompt?.options ?? []).filter(({ effect }) => effect !== 'deny');
   return html`<form
-    class="card stack decision"
-    data-api="POST /v1/approvals/${approval.id}/decide"
-    aria-label="Decide"
-    data-pending="Sent. It is not answered yet and is applied as soon as it can be; this page shows it then."
-  >
-    <input type="hidden" name="digest" value="${approval.digest}" />
-    ${options.length < 2 ? nothing : optionChoice(options)}
-    <label
-      ><span>Note <small>for the record, and for the agent's owner</small></span>
-      <textarea name="note" rows="2" maxlength="4000"></textarea>
-    </label>
-    <p class="notice bad" role="alert" data-failure hidden></p>
-    <div class="actions">
-      <button name="verdict" value="refuse" class="danger">Refuse</button>
-      <button name="verdict" value="grant" class="primary">Grant</button>
-    </div>
-  </form>`;
+      class="card stack decision"
+      data-api="POST /v1/approvals/${approval.id}/decide"
+      aria-label="Decide"
+      data-pending="Sent. It is not answered yet and is applied as soon as it can be; this page shows it then."
+    >
+      <input type="hidden" name="digest" value="${approval.digest}" />
+      ${options.length < 2 ? nothing : optionChoice(options)}
+      <label
+        ><span>Note <small>for the record, and for the agent's owner</small></span>
+        <textarea name="note" rows="2" maxlength="4000"></textarea>
+      </label>
+      <p class="notice bad" role="alert" data-failure hidden></p>
+      <div class="actions">
+        <button name="verdict" value="refuse" class="danger">Refuse</button>
+        <button name="verdict" value="grant" class="primary">Grant</button>
+      </div>
+    </form>
+    ${forever === null ? nothing : foreverForm(approval, forever)}`;
+}
+
+/** Apart from the usual decision, so that nobody presses it for that one. */
+function foreverForm(
+  { id, digest, recipients }: ApprovalView['approval'],
+  { days, daysMax }: NonNullable<ApprovalPage['forever']>,
+): Markup {
+  const whom = recipients.length === 0 ? '' : ' to the same recipients';
+  return html`<details class="card">
+    <summary>Approve this for ever</summary>
+    <form
+      class="stack"
+      data-api="POST /v1/approvals/${id}/approve-forever"
+      aria-label="Approve for ever"
+      data-pending="Sent. It is not answered yet and is applied as soon as it can be; this page shows it then."
+    >
+      <input type="hidden" name="digest" value="${digest}" />
+      <p>
+        Grants this, and exactly this${whom} from now on without asking anybody, until it expires or
+        is revoked. Anything that differs in a single character is asked about again.
+      </p>
+      <label
+        ><span>Days</span>
+        <input
+          type="number"
+          name="expiresInDays"
+          data-kind="int"
+          step="1"
+          min="1"
+          max="${daysMax}"
+          value="${days}"
+          required
+        />
+      </label>
+      <p class="notice bad" role="alert" data-failure hidden></p>
+      <div class="actions"><button class="danger">Approve for ever</button></div>
+    </form>
+  </details>`;
 }

@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { parseJson } from '../../domain/json.ts';
+import { PROMPT_KINDS } from '../../domain/prompt.ts';
 import { EDIT_FIELDS, editsIn, type Edit } from './edits.ts';
 import { html, line, nothing, verbatim, type Markup } from './markup.ts';
 
-/** The payload of a CLI's prompt, as its host wrote it. */
+/** The payload of a CLI's prompt, as its host wrote it. What else is asked for is shown as it is. */
 const PromptPayload = z.object({
-  kind: z.string(),
+  kind: z.enum(PROMPT_KINDS),
   text: z.string().optional(),
   subject: z.string().optional(),
   hookPayload: z.string().optional(),

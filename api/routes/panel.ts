@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { AGENT_TYPES } from '../../domain/agent.ts';
-import { ROLE_FOR_RISK } from '../../domain/approval.ts';
 import { privatesOf, workspacesOf } from '../../domain/authorize.ts';
 import { AppError } from '../../domain/error.ts';
 import { covers } from '../../domain/principal.ts';
@@ -18,6 +17,7 @@ import {
 } from '../../infra/db/queries/panel-view.ts';
 import { namesOfPrincipals } from '../../infra/db/queries/principal.ts';
 import { getWorkspace, listWorkspaces } from '../../infra/db/queries/workspace.ts';
+import { STANDING_ROLE } from '../../infra/gate/gate.ts';
 import type { ApiDeps } from '../deps.ts';
 import { loginView } from '../login.ts';
 import { noteWords } from '../note.ts';
@@ -30,6 +30,7 @@ import { textOf } from '../panel/markup.ts';
 import { ByWorkspace, CORE_SCRIPTS, HTML, pageRoute } from '../panel/page-route.ts';
 import { htmlResponse, panelProblem, seeOther } from '../panel/respond.ts';
 import { route, type Caller } from '../route.ts';
+import { mayStand } from '../standing-approval.ts';
 import { mayType } from '../terminal.ts';
 import { ByAgent } from './agent.ts';
 
@@ -168,7 +169,11 @@ export const panelRoutes = [
         agentName: agents.get(approval.askerId) ?? null,
         names,
         notes: votes.map(({ note }) => noteWords(deps, note)),
-        mayDecide: may(caller, ROLE_FOR_RISK[approval.risk], 'approvals:decide'),
+        mayDecide: may(caller, approval.role, 'approvals:decide'),
+        forever:
+          mayStand(deps.config.risks, approval) && may(caller, STANDING_ROLE, 'approvals:decide')
+            ? deps.config.risks.standing
+            : null,
         now,
       });
       return { title: approval.title, scripts: CORE_SCRIPTS, live: 'page', body };

@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import type { Verdict } from '../../domain/approval.ts';
 import { DecidedSchema } from '../../domain/schema/approval.ts';
+import { ApprovedForeverSchema } from '../../domain/schema/standing-approval.ts';
 import { approvalWords, isDigestOfPayload } from '../approval-view.ts';
 import { confirm } from '../ask.ts';
-import { apiCommand } from '../command.ts';
+import { apiCommand, wholeNumber } from '../command.ts';
 import { inContext, type Context } from '../context.ts';
 import { CliError, type ExitName } from '../exit.ts';
 import type { CliIo } from '../io.ts';
@@ -16,6 +17,8 @@ interface DecideFlags {
   readonly option?: string;
   readonly digest?: string;
   readonly yes?: boolean;
+  readonly forever?: boolean;
+  readonly days?: number;
 }
 
 const SHARED =
@@ -45,19 +48,24 @@ function decideCommand(io: CliIo, verdict: Verdict): Command {
       ? [
           ['rookery approve K7M2QX', 'look and answer y'],
           ['rookery approve K7M2QX --yes --digest 9f86d081…', 'only if it still is what you saw'],
+          ['rookery approve K7M2QX --forever --days 30', 'and exactly the same for 30 days'],
         ]
       : [['rookery deny K7M2QX --note "use the staging database"', 'say what to do instead']];
-  return apiCommand(name, { summary: '', description: '', examples })
+  const command = apiCommand(name, { summary: '', description: '', examples })
     .argument('<approval>', 'code of an open approval, or its id')
     .option('--note <text>', 'kept with the vote')
     .option('--option <label>', 'choose this option of the prompt, exactly as it is shown')
     .option('--digest <hex>', 'decide only if the payload has this digest')
     .option('-y, --yes', 'do not ask')
-    .action((reference: string, _flags, command) =>
-      inContext(command, io, (context) =>
-        decide(context, { reference, verdict, flags: command.opts() }),
+    .action((reference: string, _flags, given) =>
+      inContext(given, io, (context) =>
+        decide(context, { reference, verdict, flags: given.opts() }),
       ),
     );
+  if (verdict === 'refuse') return command;
+  return command
+    .option('--forever', 'grant exactly the same from now on, too; needs the role admin')
+    .option('--days <n>', 'with --forever: for so many days', wholeNumber(1, 3_650));
 }
 
 interface Deciding {
@@ -74,16 +82,51 @@ async function decide(
   if (!context.isJson) await context.print(`${approvalWords(context, approval)}\n`);
   checkDecidable(approval, flags);
   if (flags.yes !== true) {
-    const word = verdict === 'grant' ? 'Approve' : 'Deny';
-    if (!(await confirm(context, `${word} this?`))) {
+    if (!(await confirm(context, `${wordOf(verdict, flags)} this?`))) {
       await context.note('Nothing was decided.');
       return 'failed';
     }
   }
-  return send(context, approval, { verdict, flags });
+  return flags.forever === true
+    ? sendForever(context, approval, flags)
+    : send(context, approval, { verdict, flags });
 }
 
-function checkDecidable(approval: Approval, { digest }: DecideFlags): void {
+function wordOf(verdict: Verdict, { forever }: DecideFlags): string {
+  if (verdict === 'refuse') return 'Deny';
+  return forever === true ? 'Approve for ever, without asking again,' : 'Approve';
+}
+
+async function sendForever(
+  context: Context,
+  { id, digest }: Approval,
+  { note, days }: DecideFlags,
+): Promise<ExitName> {
+  const { body } = await context.client.send({
+    method: 'POST',
+    path: `/v1/approvals/${id}/approve-forever`,
+    body: {
+      digest,
+      ...(note === undefined ? {} : { note }),
+      ...(days === undefined ? {} : { expiresInDays: days }),
+    },
+    schema: ApprovedForeverSchema,
+  });
+  const { decision, standingApprovalId } = body;
+  const revoke = `Revoke it: rookery standing-approval revoke ${standingApprovalId}`;
+  await context.answer({ approvalId: id, ...body }, () =>
+    decision.status === 'pending'
+      ? `Taken, but no worker has answered yet; it is applied by itself. ${revoke}`
+      : `Granted, and exactly the same from now on. ${revoke}`,
+  );
+  return decision.status === 'pending' ? 'pending' : 'ok';
+}
+
+function checkDecidable(approval: Approval, { digest, forever, days, option }: DecideFlags): void {
+  if (forever !== true && days !== undefined)
+    throw new CliError('usage', '--days says for how long --forever holds: give both.');
+  if (forever === true && option !== undefined)
+    throw new CliError('usage', '--forever grants the usual option: leave --option out.');
   if (approval.state !== 'open') throw alreadyDecided(approval);
   if (digest !== undefined && digest.toLowerCase() !== approval.digest) {
     throw new CliError('conflict', 'The payload is not the one with this digest any more.', {

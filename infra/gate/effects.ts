@@ -15,8 +15,9 @@ export const PostPayload = z.strictObject({
   connectorId: z.string(),
   chatId: z.string(),
   threadId: z.string().nullable(),
-  text: z.string(),
-  /** The document that the text was made from; null where the agent wrote it itself. */
+  /** Not called `text`, as what a dialog shows is: an approver sees all of this, not its words alone. */
+  message: z.string(),
+  /** The document that the message was made from; null where the agent wrote it itself. */
   template: z
     .strictObject({ path: z.string(), hash: z.string(), values: z.record(z.string(), z.string()) })
     .nullable(),
@@ -37,10 +38,10 @@ export const SpawnPayload = z.strictObject({
 export type SpawnPayload = z.infer<typeof SpawnPayload>;
 
 /** Markup in an agent's words stays text: a span is never markup. */
-export function postOf({ chatId, threadId, from, text }: PostPayload): ChatPost {
+export function postOf({ chatId, threadId, from, message }: PostPayload): ChatPost {
   return {
     to: { chatId, threadId },
-    spans: [{ text: from, style: 'bold' }, { text: `\n${text}` }],
+    spans: [{ text: from, style: 'bold' }, { text: `\n${message}` }],
     buttons: [],
     file: null,
     replyTo: null,

@@ -27,8 +27,8 @@ export async function personOf(db: Executor, id: string): Promise<string> {
 }
 
 /**
- * Who has made this person what he is since then: made his account, a key of his, gave him a role or linked an identity
- * to him, and who did that for those. Nobody becomes a second person by any of it.
+ * Who has made this person what he is since then: made his account, a key of his, gave him a role, linked an identity to
+ * him or had a certificate made out to him, and who did that for those. Nobody becomes a second person by any of it.
  */
 export async function makersSince(
   db: Executor,
@@ -44,6 +44,10 @@ export async function makersSince(
       select user_id, created_by from role_binding where created_at >= ${since}
       union all
       select user_id, linked_by from identity where linked_at >= ${since}
+      union all
+      select c.user_id, e.created_by
+      from certificate c join enrolment_secret e on e.id = c.enrolment_id
+      where c.issued_at >= ${since}
     ), edge (child, maker) as (
       select m.child, coalesce(k.user_id, m.maker)
       from made m left join api_key k on k.id = m.maker

@@ -136,7 +136,7 @@ test('elsewhere people are asked, see all of it, and what they grant is said onc
   expect(state).toBe('open');
   expect(await wordsAt('-200')).toEqual([]);
   expect(await opened(approvalId)).toMatchObject({
-    payload: { kind: 'post', text: 'To everybody.', contextId: news, chatId: '-200' },
+    payload: { kind: 'post', message: 'To everybody.', contextId: news, chatId: '-200' },
     mayStand: false,
     recipients: [`${connectorId}/-200`],
     gate: { verdict: 'ask', rule: 'default' },
