@@ -12,12 +12,12 @@ export function watchCertificates(
   server: Server,
   { db, logger }: Pick<ApiDeps, 'db' | 'logger'>,
 ): () => void {
-  const open = new Map<string, Set<TLSSocket>>();
+  const open = new Map<string, Map<TLSSocket, number>>();
   server.on('secureConnection', (socket) => {
     const peer = peerOf({ socket });
     if (peer === null) return;
-    const sockets = open.get(peer.fingerprint) ?? new Set();
-    open.set(peer.fingerprint, sockets.add(socket));
+    const sockets = open.get(peer.fingerprint) ?? new Map<TLSSocket, number>();
+    open.set(peer.fingerprint, sockets.set(socket, performance.now()));
     socket.once('close', () => {
       sockets.delete(socket);
       if (sockets.size === 0 && open.get(peer.fingerprint) === sockets)
@@ -31,7 +31,7 @@ export function watchCertificates(
     isLooking = true;
     try {
       for (const fingerprint of await findDeadCertificates(db, [...open.keys()])) {
-        for (const socket of open.get(fingerprint) ?? []) socket.destroy();
+        endThose(open.get(fingerprint) ?? []);
       }
     } catch (error) {
       // A database that is away for a moment takes nobody's certificate.
@@ -42,4 +42,11 @@ export function watchCertificates(
   };
   const timer = setInterval(() => void look(), LOOK_EVERY_MS);
   return () => clearInterval(timer);
+}
+
+/** One that has just come is to hear in words why not. */
+function endThose(sockets: Iterable<readonly [TLSSocket, number]>): void {
+  for (const [socket, openedAt] of sockets) {
+    if (performance.now() - openedAt >= LOOK_EVERY_MS) socket.destroy();
+  }
 }

@@ -5,7 +5,8 @@ import { parseJson } from '../domain/json.ts';
 import { pageOf } from '../domain/schema/page.ts';
 import type { Connection } from './connection.ts';
 import { CliError } from './exit.ts';
-import { errorOfAnswer, errorOfNetwork, networkCode } from './problem.ts';
+import { checkTime } from './profile.ts';
+import { errorOfAnswer, errorOfNetwork, networkCode, type FailedAnswer } from './problem.ts';
 
 type Query = Readonly<Record<string, string | number | undefined>>;
 
@@ -64,7 +65,7 @@ export class ApiClient {
     this.#connection = connection;
     this.#signal = signal;
     this.#agent = new Agent({
-      connect: { timeout: CONNECT_TIMEOUT_MS },
+      connect: { timeout: CONNECT_TIMEOUT_MS, ...tlsOptions(connection) },
       headersTimeout: ANSWER_TIMEOUT_MS,
       bodyTimeout: STREAM_SILENCE_MS,
     });
@@ -120,10 +121,10 @@ export class ApiClient {
       redirect: 'manual',
       signal: stop,
     }).catch((error: unknown) => {
-      throw stop.aborted ? error : errorOfNetwork(error, url);
+      throw stop.aborted ? error : this.errorOfNetwork(error, url);
     });
     if (response.ok) return response;
-    throw errorOfAnswer({ ...(await this.#read(response, url)), origin: this.origin });
+    throw this.errorOfAnswer(await this.#read(response, url));
   }
 
   /** The bytes of an opened answer. */
@@ -143,14 +144,24 @@ export class ApiClient {
     }
   }
 
-  /** Address and headers of a WebSocket. */
-  socketOf(
-    path: string,
-    query: Query,
-  ): { readonly url: URL; readonly headers: Record<string, string> } {
+  /** In words, and with what to do for who comes with a certificate. */
+  errorOfNetwork(error: unknown, url: URL): CliError {
+    return errorOfNetwork(error, url, { hasCertificate: this.#hasCertificate });
+  }
+
+  errorOfAnswer(answer: Omit<FailedAnswer, 'origin'>): CliError {
+    return errorOfAnswer({ ...answer, origin: this.origin, hasCertificate: this.#hasCertificate });
+  }
+
+  get #hasCertificate(): boolean {
+    return (this.#connection.identity ?? null) !== null;
+  }
+
+  /** Address, headers and, where it has one, the certificate of a WebSocket. */
+  socketOf(path: string, query: Query): SocketAddress {
     const url = this.#urlOf(path, query);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-    return { url, headers: this.#headers() };
+    return { url, headers: this.#headers(), tls: tlsOptions(this.#connection) };
   }
 
   async #tryUntilAnswered(request: ApiRequest<z.ZodType>, key: string): Promise<Answered> {
@@ -222,13 +233,14 @@ export class ApiClient {
   }
 
   #errorOf({ answer, error }: Tried, { path, query }: ApiRequest<z.ZodType>): unknown {
-    if (answer !== null) return errorOfAnswer({ ...answer, origin: this.origin });
+    if (answer !== null) return this.errorOfAnswer(answer);
     if (error instanceof CliError) return error;
-    return errorOfNetwork(error, this.#urlOf(path, query ?? {}));
+    return this.errorOfNetwork(error, this.#urlOf(path, query ?? {}));
   }
 
   #headers(): Record<string, string> {
-    const { key } = this.#connection;
+    const { key, identity = null } = this.#connection;
+    if (identity !== null) checkTime(identity, Date.now());
     return key === null ? {} : { authorization: `Bearer ${key}` };
   }
 
@@ -241,6 +253,26 @@ export class ApiClient {
     }
     return full;
   }
+}
+
+export interface SocketAddress {
+  readonly url: URL;
+  readonly headers: Record<string, string>;
+  readonly tls: TlsOptions;
+}
+
+interface TlsOptions {
+  readonly cert?: string;
+  readonly key?: string;
+  readonly ca?: string;
+  readonly minVersion?: 'TLSv1.3';
+}
+
+/** The installation's own authority and no other: whoever the world trusts could stand in between. */
+function tlsOptions({ identity }: Connection): TlsOptions {
+  if (identity === undefined || identity === null) return {};
+  const { certificate, key, authority } = identity;
+  return { cert: certificate, key, ca: authority, minVersion: 'TLSv1.3' };
 }
 
 interface Answered {

@@ -1,9 +1,16 @@
-import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { parseJson } from '../domain/json.ts';
 import { CliError } from './exit.ts';
 import type { CliIo } from './io.ts';
+import { readOwn } from './own-file.ts';
+import {
+  identityIn,
+  profilePath,
+  readProfile,
+  type ClientIdentity,
+  type Profile,
+} from './profile.ts';
 
 export interface ConnectionFlags {
   readonly url?: string;
@@ -16,6 +23,8 @@ export interface Connection {
   readonly url: URL;
   /** Null where none was given: the API then says what it thinks of that. */
   readonly key: string | null;
+  /** Of a machine that enrolled, for the admin listener. */
+  readonly identity?: ClientIdentity | null;
 }
 
 /** The ports `rookery up` listens on unless it is told otherwise. */
@@ -42,6 +51,11 @@ export function readConnection(flags: ConnectionFlags, io: CliIo): Connection {
     return { url: parseUrl(givenUrl), key: checkKey(givenKey) };
   }
   const file = readFile(flags, io);
+  const profile = readOwnProfile(flags, io);
+  if (givenUrl === null && givenKey === null && file === null && profile !== null) {
+    // A certificate opens everything that its user may ask for, on the one listener.
+    return { url: parseUrl(profile.adminUrl), key: null, identity: identityIn(profile) };
+  }
   const url = parseUrl(givenUrl ?? file?.url ?? URL_DEFAULT);
   if (givenKey !== null) {
     if (givenUrl === null && file !== null) checkOwnKey(givenKey, file.url, file);
@@ -52,10 +66,17 @@ export function readConnection(flags: ConnectionFlags, io: CliIo): Connection {
 }
 
 /**
- * The admin listener of the same runtime. Its address is given, or it is the one that stands beside the public one in
- * the file; a runtime elsewhere has none that can be reached without a tunnel.
+ * The admin listener of the same runtime, with the certificate of this machine where it is asked over TLS. Its address is
+ * given, or the one that stands beside the public one in the file, or where this machine enrolled.
  */
 export function readAdminConnection(flags: ConnectionFlags, io: CliIo): Connection {
+  const profile = readOwnProfile(flags, io);
+  const connection = adminConnection(flags, io, profile);
+  if (profile === null || connection.url.protocol !== 'https:') return connection;
+  return { ...connection, identity: identityIn(profile) };
+}
+
+function adminConnection(flags: ConnectionFlags, io: CliIo, profile: Profile | null): Connection {
   const { env } = io;
   const given = flags.adminUrl ?? nonEmpty(env['ROOKERY_ADMIN_URL']);
   const givenKey = flags.key ?? nonEmpty(env['ROOKERY_API_KEY']);
@@ -67,7 +88,8 @@ export function readAdminConnection(flags: ConnectionFlags, io: CliIo): Connecti
   const isOfFile = file !== null && new URL(file.url).origin === url.origin;
   const beside = isOfFile ? (file.adminUrl ?? null) : null;
   const isDefault = file === null && url.origin === URL_DEFAULT;
-  const text = given ?? beside ?? (isDefault ? ADMIN_URL_DEFAULT : null);
+  const enrolled = profile !== null && isOf(profile, url) ? profile.adminUrl : null;
+  const text = given ?? beside ?? enrolled ?? (isDefault ? ADMIN_URL_DEFAULT : null);
   if (text === null) throw noAdminUrl(url);
   const adminUrl = parseUrl(text, ADMIN_URL_DEFAULT);
   if (givenKey !== null) {
@@ -78,9 +100,22 @@ export function readAdminConnection(flags: ConnectionFlags, io: CliIo): Connecti
   return { url: adminUrl, key: isItsOwn ? key : null };
 }
 
+/** Whether a profile is of the runtime at this address. */
+function isOf(profile: Profile, { origin }: URL): boolean {
+  return [profile.url, profile.adminUrl].some((own) => new URL(own).origin === origin);
+}
+
+export function dataDirOf(flags: ConnectionFlags, { env }: CliIo): string {
+  return flags.dataDir ?? nonEmpty(env['ROOKERY_DATA_DIR']) ?? DATA_DIR_DEFAULT;
+}
+
+function readOwnProfile(flags: ConnectionFlags, io: CliIo): Profile | null {
+  return readProfile(profilePath(dataDirOf(flags, io), io));
+}
+
 function noAdminUrl(url: URL): CliError {
   return new CliError('usage', `Where the admin listener of ${url.origin} is, nobody said.`, {
-    hint: 'It answers on the machine of the runtime only: run this there, or through a tunnel with --admin-url.',
+    hint: 'Run this on the machine of the runtime, let this one enrol, or say it with --admin-url.',
   });
 }
 
@@ -108,9 +143,8 @@ interface FoundConnection {
   readonly apiKey: string;
 }
 
-function readFile(flags: ConnectionFlags, { env, cwd }: CliIo): FoundConnection | null {
-  const dataDir = flags.dataDir ?? nonEmpty(env['ROOKERY_DATA_DIR']) ?? DATA_DIR_DEFAULT;
-  const path = resolve(cwd, dataDir, FILE_NAME);
+function readFile(flags: ConnectionFlags, io: CliIo): FoundConnection | null {
+  const path = resolve(io.cwd, dataDirOf(flags, io), FILE_NAME);
   const text = readOwn(path);
   if (text === null) return null;
   const parsed = ConnectionFile.safeParse(parseJson(text));
@@ -124,29 +158,7 @@ function readFile(flags: ConnectionFlags, { env, cwd }: CliIo): FoundConnection 
   return { path, ...parsed.data };
 }
 
-/** A file that others may write could send us anywhere; one that others may read is no place for a key. */
-function readOwn(path: string): string | null {
-  const status = statSync(path, { throwIfNoEntry: false });
-  if (status === undefined) return null;
-  const uid = process.getuid?.() ?? status.uid;
-  if (status.uid !== uid && uid !== 0) {
-    throw new CliError('denied', `${path} belongs to another user.`, {
-      hint: 'Ask for a key of your own (`rookery key create`) and give --url and --key.',
-    });
-  }
-  if (process.platform !== 'win32' && (status.mode & 0o077) !== 0) {
-    throw new CliError('denied', `${path} is open to other users, so it is not used.`, {
-      hint: `If it is yours: chmod 600 ${path}`,
-    });
-  }
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new CliError('denied', `${path} cannot be read.`, { cause });
-  }
-}
-
-function parseUrl(text: string, example = URL_DEFAULT): URL {
+export function parseUrl(text: string, example = URL_DEFAULT): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !['http:', 'https:'].includes(url.protocol)) {
     throw new CliError('usage', `Not an address of an API: ${JSON.stringify(text)}.`, {

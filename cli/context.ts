@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { ApiClient } from './client.ts';
 import {
+  dataDirOf,
   isLoopback,
   readAdminConnection,
   readConnection,
@@ -8,6 +9,8 @@ import {
 } from './connection.ts';
 import { CliExit, type ExitName } from './exit.ts';
 import { hasColor, widthOf, write, type CliIo } from './io.ts';
+import { profilePath } from './profile.ts';
+import { renewIfDue } from './renewal.ts';
 import { createStopper, Stopped } from './stop.ts';
 import { relative } from './text.ts';
 import { painter, type Paint } from './text.ts';
@@ -47,6 +50,7 @@ export type Run = (context: Context) => Promise<ExitName | void>;
 /** Runs a command's body with everything it needs, and cleans up after it however it ends. */
 export async function inContext(command: Command, io: CliIo, run: Run): Promise<void> {
   const flags: CommonFlags = command.optsWithGlobals();
+  await keepCertificate(flags, io);
   const connection = readConnection(flags, io);
   const stopper = createStopper();
   const onOutputError = (): void => stopper.stop(new Stopped(0));
@@ -76,6 +80,20 @@ export async function inContext(command: Command, io: CliIo, run: Run): Promise<
   } finally {
     io.stdout.off('error', onOutputError);
     for (const one of [client, ...adminClients]) await one.close();
+    stopper.dispose();
+  }
+}
+
+/** A certificate that ends soon is renewed by whatever is run. The command goes on where that fails: it is good still. */
+async function keepCertificate(flags: CommonFlags, io: CliIo): Promise<void> {
+  const stopper = createStopper();
+  try {
+    const path = profilePath(dataDirOf(flags, io), io);
+    const failure = await renewIfDue({ path, io, signal: stopper.signal });
+    if (failure !== null) await write(io.stderr, `${failure}\n`);
+  } catch (error) {
+    throw stopper.signal.aborted ? stopper.signal.reason : error;
+  } finally {
     stopper.dispose();
   }
 }

@@ -1,3 +1,4 @@
+import { certificateError } from './certificate-words.ts';
 import { parseJson } from '../domain/json.ts';
 import { ProblemSchema } from '../domain/schema/problem.ts';
 import { CliError, exitOfProblem, exitOfStatus } from './exit.ts';
@@ -17,6 +18,8 @@ export interface FailedAnswer {
   readonly text: string;
   /** For messages: where the answer came from. */
   readonly origin: string;
+  /** Whether the question came with a certificate. */
+  readonly hasCertificate?: boolean;
 }
 
 /** One line that says what was wrong, whatever answered. */
@@ -33,12 +36,17 @@ export function errorOfAnswer(answer: FailedAnswer): CliError {
     fields.length > FIELDS_SHOWN_MAX ? ` (and ${fields.length - FIELDS_SHOWN_MAX} more)` : '';
   const message = fields.length > 1 ? `${several}${more}` : problem.detail;
   const trace = problem.code === 'internal' ? ` (request ${problem.requestId})` : '';
-  const hint = HINTS[problem.code];
+  const hint = hintOf(problem.code, answer);
   return new CliError(exitOfProblem(problem), plainLine(message) + trace, {
     code: problem.code,
     ...(hint === undefined ? {} : { hint }),
     data: { problem },
   });
+}
+
+function hintOf(code: string, { hasCertificate = false }: FailedAnswer): string | undefined {
+  if (code !== 'unauthenticated' || !hasCertificate) return HINTS[code];
+  return 'Ask an admin for a secret, or run `rookery enrol-secret` on the server, and enrol again.';
 }
 
 /** A proxy, another program on the port, or a build that is half down. */
@@ -66,8 +74,14 @@ const NETWORK_WORDS: Readonly<Record<string, (host: string) => string>> = {
 };
 
 /** The connection failed before there was an answer. */
-export function errorOfNetwork(error: unknown, url: URL): CliError {
+export function errorOfNetwork(
+  error: unknown,
+  url: URL,
+  { hasCertificate = false }: { readonly hasCertificate?: boolean } = {},
+): CliError {
   const code = networkCode(error);
+  const ofCertificate = certificateError({ code, url, hasCertificate, cause: error });
+  if (ofCertificate !== null) return ofCertificate;
   if (code === 'ECONNREFUSED') {
     return new CliError('unavailable', `Nothing answers at ${url.origin}.`, {
       hint: 'Start the runtime with `rookery up`, or say where it is with --url or ROOKERY_URL.',

@@ -3,6 +3,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { agentKeyCommand } from './commands/agent-key.ts';
 import { agentsCommand } from './commands/agents.ts';
 import { approvalsCommand } from './commands/approvals.ts';
+import { certificateCommand } from './commands/certificate.ts';
 import { attachCommand } from './commands/attach.ts';
 import { auditCommand } from './commands/audit.ts';
 import { completeCommand, completionCommand } from './commands/completion.ts';
@@ -10,6 +11,7 @@ import { interruptCommand, lifecycleCommand, sendCommand } from './commands/cont
 import { approveCommand, denyCommand } from './commands/decide.ts';
 import { documentCommand } from './commands/document.ts';
 import { definitionCommand } from './commands/definition.ts';
+import { enrolCommand } from './commands/enrol.ts';
 import { eventsCommand } from './commands/events.ts';
 import { explainCommand } from './commands/explain.ts';
 import { hostCommand } from './commands/host.ts';
@@ -26,6 +28,7 @@ import { replayCommand } from './commands/replay.ts';
 import { spawnCommand } from './commands/spawn.ts';
 import { tuiCommand } from './commands/tui.ts';
 import { usageCommand } from './commands/usage.ts';
+import { standingApprovalCommand } from './commands/standing-approval.ts';
 import { webhookCommand } from './commands/webhook.ts';
 import { workspaceCommand } from './commands/workspace.ts';
 import { EXIT_CODES } from './exit.ts';
@@ -55,7 +58,10 @@ export function createProgram(io: CliIo): Command {
     [GROUPS.agents, agentCommands(io)],
     [GROUPS.terminals, [attachCommand(io), screenCommand(io), logsCommand(io), outputCommand(io)]],
     [GROUPS.recordings, [recordingCommand(io), replayCommand(io), explainCommand(io)]],
-    [GROUPS.approvals, [approvalsCommand(io), approveCommand(io), denyCommand(io)]],
+    [
+      GROUPS.approvals,
+      [approvalsCommand(io), approveCommand(io), denyCommand(io), standingApprovalCommand(io)],
+    ],
     [GROUPS.exchange, [documentCommand(io), messagesCommand(io), answerCommand(io)]],
     [GROUPS.records, [eventsCommand(io), auditCommand(io), usageCommand(io), modelsCommand(io)]],
     [
@@ -65,6 +71,8 @@ export function createProgram(io: CliIo): Command {
         tuiCommand(io),
         workspaceCommand(io),
         keyCommand(io),
+        enrolCommand(io),
+        certificateCommand(io),
         agentKeyCommand(io),
         webhookCommand(io),
         limitsCommand(io),

@@ -1,7 +1,6 @@
 import { WebSocket } from 'ws';
 import type { ApiClient } from '../client.ts';
 import { CliError } from '../exit.ts';
-import { errorOfAnswer, errorOfNetwork } from '../problem.ts';
 import { plainLine } from '../text.ts';
 import { parseFrame, type Frame } from './frames.ts';
 
@@ -41,8 +40,9 @@ export function openTerminalSocket(
   events: TerminalEvents,
 ): TerminalSocket {
   const query = { mode, ...(mode === 'type' && size !== null ? size : {}) };
-  const { url, headers } = client.socketOf(`/v1/agents/${agentId}/terminal`, query);
+  const { url, headers, tls } = client.socketOf(`/v1/agents/${agentId}/terminal`, query);
   const socket = new WebSocket(url, {
+    ...tls,
     headers,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     maxPayload: MESSAGE_BYTES_MAX,
@@ -73,17 +73,10 @@ export function openTerminalSocket(
       request.destroy();
       const text = Buffer.concat(chunks).toString('utf8');
       const contentType = response.headers['content-type'] ?? '';
-      close(
-        errorOfAnswer({
-          status: response.statusCode ?? 0,
-          contentType,
-          text,
-          origin: client.origin,
-        }),
-      );
+      close(client.errorOfAnswer({ status: response.statusCode ?? 0, contentType, text }));
     });
   });
-  socket.on('error', (error) => close(errorOfNetwork(error, new URL(client.origin))));
+  socket.on('error', (error) => close(client.errorOfNetwork(error, new URL(client.origin))));
   socket.on('close', (code, reason) => close(errorOfClose(code, reason.toString('utf8'))));
   const send = (data: Buffer | string): void => {
     if (socket.readyState === WebSocket.OPEN) socket.send(data);

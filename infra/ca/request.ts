@@ -28,7 +28,7 @@ function parse(pem: string): x509.Pkcs10CertificateRequest {
   try {
     const blocks = x509.PemConverter.decodeWithHeaders(pem);
     const [block] = blocks;
-    if (block === undefined || blocks.length > 1 || !/CERTIFICATE REQUEST$/.test(block.type)) {
+    if (block === undefined || blocks.length > 1 || !block.type.endsWith('CERTIFICATE REQUEST')) {
       throw new Error('Not one block of that type.');
     }
     return new x509.Pkcs10CertificateRequest(block.rawData);
@@ -45,22 +45,19 @@ function importKey(der: Buffer): KeyObject {
   }
 }
 
-function checkKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): void {
-  switch (asymmetricKeyType) {
-    case 'ec':
-      if (CURVES.includes(asymmetricKeyDetails?.namedCurve)) return;
-      break;
-    case 'rsa': {
-      const bits = asymmetricKeyDetails?.modulusLength ?? 0;
-      const exponent = asymmetricKeyDetails?.publicExponent ?? 0n;
-      if (bits >= RSA_BITS.min && bits <= RSA_BITS.max && exponent >= 65_537n) return;
-      break;
-    }
-    case 'ed25519':
-      return;
-    default:
-  }
+function checkKey(key: KeyObject): void {
+  if (isStrong(key)) return;
   throw bad('Its key must be ECDSA on P-256 or P-384, Ed25519, or RSA of 2048 to 4096 bits.');
+}
+
+function isStrong({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
+  if (asymmetricKeyType === 'ed25519') return true;
+  if (asymmetricKeyType === 'ec') return CURVES.includes(asymmetricKeyDetails?.namedCurve);
+  if (asymmetricKeyType !== 'rsa') return false;
+  const { modulusLength = 0, publicExponent = 0n } = asymmetricKeyDetails ?? {};
+  return (
+    modulusLength >= RSA_BITS.min && modulusLength <= RSA_BITS.max && publicExponent >= 65_537n
+  );
 }
 
 const Signature = z.object({ hash: z.object({ name: z.string() }) });

@@ -16,6 +16,8 @@ export interface CliSetting {
   /** Columns of a terminal on stdout and stderr; a pipe where absent. */
   readonly columns?: number;
   readonly cwd?: string;
+  /** A fixed moment where absent. */
+  readonly now?: () => number;
 }
 
 export const KEY = 'rk_test_0123456789abcdef0123456789abcdef';
@@ -41,7 +43,7 @@ export async function runCli(argv: readonly string[], setting: CliSetting = {}):
       ...setting.env,
     },
     cwd: setting.cwd ?? '/nonexistent',
-    now: () => NOW,
+    now: setting.now ?? (() => NOW),
   };
   const code = await runProgram(createProgram(io), argv, io);
   return { code, out: out.text(), err: err.text() };
