@@ -109,7 +109,10 @@ async function findSubject(
 
 async function subjectOfKey(db: Executor, caller: Caller, id: string): Promise<Subject> {
   const key = await getKey(db, id);
-  if (key === null || !sees(caller.bindings, await placeIn(db, key.workspaceId))) {
+  const isSeen =
+    id === caller.keyId ||
+    (key !== null && sees(caller.bindings, await placeIn(db, key.workspaceId)));
+  if (key === null || !isSeen) {
     throw new AppError('not_found', 'There is no such API key, or it is not yours.');
   }
   const principal = await principalOfKey(db, key);
