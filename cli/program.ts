@@ -22,6 +22,7 @@ import { loginCommand } from './commands/login.ts';
 import { logsCommand, outputCommand, recordingCommand, screenCommand } from './commands/output.ts';
 import { answerCommand, messagesCommand } from './commands/message.ts';
 import { modelsCommand } from './commands/models.ts';
+import { pairingCommand } from './commands/pairing.ts';
 import { panelCommand } from './commands/panel.ts';
 import { registryCommand, runtimeCommand } from './commands/registry.ts';
 import { replayCommand } from './commands/replay.ts';
@@ -70,6 +71,7 @@ export function createProgram(io: CliIo): Command {
         panelCommand(io),
         tuiCommand(io),
         workspaceCommand(io),
+        pairingCommand(io),
         keyCommand(io),
         enrolCommand(io),
         certificateCommand(io),
