@@ -18,7 +18,12 @@ import {
   suspend,
   type FactNotice,
 } from '../../workflows/contracts/agent.ts';
-import { decideApproval } from '../../workflows/contracts/approval.ts';
+import {
+  decideApproval,
+  REQUEST_APPROVAL,
+  type RequestApproval,
+  type RequestApprovalInput,
+} from '../../workflows/contracts/approval.ts';
 import { SPAWN_AGENTS, type SpawnAgents } from '../../workflows/contracts/spawn.ts';
 import { TASK_QUEUES } from '../../workflows/contracts/task-queues.ts';
 import { startTestTemporal } from '../support/temporal-server.ts';
@@ -118,6 +123,50 @@ async function record({ client }: Harness): Promise<void> {
   await save('spawnAgents', spawnId);
   await save('requestApproval', granted);
   await save('requestApproval', voided, 'voided');
+  await save('requestApproval', await decidedByGate(), 'gate');
+  await save('requestApproval', await startedSpawn(), 'spawn');
+
+  /** The policy decides at once; its first proof has grown old on its way. */
+  async function decidedByGate(): Promise<string> {
+    const approvalId = makeId('approval', randomUUID());
+    const usual = { gate: edge.gate, vote: edge.vote };
+    edge.gate = (id) => ({ ...decisionOn(id), principalKind: 'policy', principalId: 'policy:x' });
+    let votes = 0;
+    edge.vote = () => {
+      votes += 1;
+      return votes === 1
+        ? { kind: 'rejected', reason: 'Too late.' }
+        : { kind: 'decided', state: 'granted' };
+    };
+    const asker = { agentId: newAgentId(), epoch: 1 };
+    await requested({ approvalId, workspaceId, promptId: null, policy: PATIENT, asker });
+    Object.assign(edge, usual);
+    return approvalId;
+  }
+
+  /** People let a spawn start. */
+  async function startedSpawn(): Promise<string> {
+    const approvalId = makeId('approval', randomUUID());
+    const newSpawn = makeId('spawn', randomUUID());
+    edge.approvedSpawn = { spawnId: newSpawn, agentIds: [] };
+    const asker = { agentId: null, epoch: 0 };
+    const result = requested({ approvalId, workspaceId, promptId: null, policy: PATIENT, asker });
+    await until('its row', () =>
+      edge.calls.some(({ input }) => input['approvalId'] === approvalId),
+    );
+    const handle = client.workflow.getHandle(approvalId);
+    await handle.executeUpdate(decideApproval, { args: [decisionOn(approvalId)] });
+    await result;
+    return approvalId;
+  }
+
+  async function requested(input: RequestApprovalInput): Promise<void> {
+    await client.workflow.execute<RequestApproval>(REQUEST_APPROVAL, {
+      workflowId: input.approvalId,
+      taskQueue: TASK_QUEUES.core,
+      args: [input],
+    });
+  }
 
   async function openApprovalOf(id: AgentId, former: string | null): Promise<string> {
     let approvalId: string | null = null;
@@ -139,8 +188,14 @@ async function record({ client }: Harness): Promise<void> {
     const target = join(import.meta.dirname, workflow);
     await mkdir(target, { recursive: true });
     const path = join(target, `${VERSION}-${what}.json`);
-    await writeFile(path, `${historyToJSON(history)}\n`);
-    console.log(path);
+    try {
+      // One that was recorded by a release stays what that release wrote.
+      await writeFile(path, `${historyToJSON(history)}\n`, { flag: 'wx' });
+      console.log(path);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      console.log(`${path} is there already`);
+    }
   }
 }
 
