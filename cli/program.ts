@@ -14,6 +14,7 @@ import { definitionCommand } from './commands/definition.ts';
 import { enrolCommand } from './commands/enrol.ts';
 import { eventsCommand } from './commands/events.ts';
 import { explainCommand } from './commands/explain.ts';
+import { connectorCommand } from './commands/connector.ts';
 import { hostCommand } from './commands/host.ts';
 import { hostingCommand } from './commands/hosting.ts';
 import { keyCommand } from './commands/key.ts';
@@ -24,6 +25,7 @@ import { answerCommand, messagesCommand } from './commands/message.ts';
 import { modelsCommand } from './commands/models.ts';
 import { pairingCommand } from './commands/pairing.ts';
 import { panelCommand } from './commands/panel.ts';
+import { policyCommand } from './commands/policy.ts';
 import { registryCommand, runtimeCommand } from './commands/registry.ts';
 import { replayCommand } from './commands/replay.ts';
 import { spawnCommand } from './commands/spawn.ts';
@@ -76,8 +78,10 @@ export function createProgram(io: CliIo): Command {
         enrolCommand(io),
         certificateCommand(io),
         agentKeyCommand(io),
+        connectorCommand(io),
         webhookCommand(io),
         limitsCommand(io),
+        policyCommand(io),
       ],
     ],
     [GROUPS.machines, [hostCommand(io), hostingCommand(io), runtimeCommand(io)]],
