@@ -109,7 +109,11 @@ async function start(tx: Executor, approval: Approval, payload: SpawnPayload): P
   await appendRecord(
     tx,
     spawnRecord({
-      ...{ workspaceId, spawnId, requestedBy, definition, count },
+      workspaceId,
+      spawnId,
+      requestedBy,
+      definition,
+      count,
       type: spec.type,
       agentIds: agents.map((agent) => agent.id),
       specDigest: digest,

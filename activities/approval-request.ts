@@ -90,7 +90,8 @@ function openSpawnApproval(
   if (gate === null || requestedBy === null) throw nobodyAsked('a spawn');
   return insert(deps, input, {
     ...asked(request),
-    ...{ requestedBy, contextId },
+    requestedBy,
+    contextId,
     askerKind: 'system',
     askerId: input.approvalId,
     gated: gatedBefore(deps, request, gate),
@@ -173,12 +174,22 @@ async function insert(
   const decides = note.verdict === 'ask' ? 'people' : note.by;
   const record = recordOf(approvalId, 'requested', {
     ...data,
-    ...{ risk, role, decides, rule: note.rule },
+    risk,
+    role,
+    decides,
+    rule: note.rule,
   });
   const { approval } = await openApproval(db, {
     ...opening,
     id: approvalId,
-    ...{ workspaceId, promptId, askerEpoch, risk, role, quorum, template, ...times },
+    workspaceId,
+    promptId,
+    askerEpoch,
+    risk,
+    role,
+    quorum,
+    template,
+    ...times,
     gate: note,
     record: {
       ...record,

@@ -46,11 +46,16 @@ export async function gatePrompt(
   const facts = { ...prompt, isolated, tool, chosenEffect: 'allow_once' } as const;
   const risk = riskOfAsked(deps.risks, { ...facts, subject });
   const template = templateOf(asking.agent, prompt, tool);
-  return gate(db, deps, asking, {
+  return gate({ db, deps }, asking, {
     action: 'agent.prompt',
     resource: { kind: 'prompt', id: prompt.id },
     intent: prompt.text,
-    ...{ risk, tool, subject, isolated, payloadComplete, template },
+    risk,
+    tool,
+    subject,
+    isolated,
+    payloadComplete,
+    template,
     recipients: [],
   });
 }
@@ -65,7 +70,7 @@ export async function gateRequest(
   const isGrant = kind === 'grant';
   const floor = isGrant || request.risk === 'high' ? 'high' : 'low';
   const facts = { kind, tool: '', subject: payload, floor, usual: request.risk } as const;
-  return gate(db, deps, asking, {
+  return gate({ db, deps }, asking, {
     action: isGrant ? 'agent.grant' : 'agent.question',
     resource: { kind: 'agent', id: asking.agent.id },
     risk: riskOf(deps.risks, facts),
@@ -98,8 +103,7 @@ interface Effect extends Pick<
 const INTENT_CHARS = 500;
 
 async function gate(
-  db: Db,
-  deps: GateDeps,
+  { db, deps }: { readonly db: Db; readonly deps: GateDeps },
   { approvalId, agent, epoch }: Asking,
   { template, intent, ...effect }: Effect,
 ): Promise<Gated> {
@@ -108,7 +112,8 @@ async function gate(
   const owner = await personOf(db, agent.ownerId);
   const role = await findRole(db, { principalId: owner, workspaceId, contextId });
   const request: PolicyRequest = {
-    ...{ workspaceId, contextId },
+    workspaceId,
+    contextId,
     principal: { kind: 'agent', id: agent.id, role },
     dataClass: await dataClassOf(db, { workspaceId, contextId, session }),
     intent: intent.slice(0, INTENT_CHARS).toWellFormed(),
@@ -125,7 +130,11 @@ function templateOf({ type, spec }: Agent, prompt: Prompt, tool: string): Templa
   if (!payloadComplete || kind !== 'permission' || subject.trim() === '') return null;
   const { workDir, env = {}, secretRefs = {} } = spec;
   return promptTemplate({
-    ...{ agentType: type, kind, tool, subject, hookPayload },
+    agentType: type,
+    kind,
+    tool,
+    subject,
+    hookPayload,
     workDir: typeof workDir === 'string' ? workDir : '',
     environment: digestOf({ env, secretRefs }),
   });

@@ -41,7 +41,9 @@ export async function gateSpawn(deps: ApiDeps, asking: SpawnAsking): Promise<Gat
   const subject = canonicalJson(payload);
   const facts = { kind: 'spawn', tool: spec.type, subject, floor: 'low', usual: 'medium' } as const;
   const request: PolicyRequest = {
-    ...{ workspaceId, contextId, subject },
+    workspaceId,
+    contextId,
+    subject,
     principal: { kind: 'user', id: caller.id, role: caller.role },
     action: 'agent.spawn',
     resource:

@@ -93,7 +93,10 @@ async function recordSpawn(deps: ApiDeps, call: SpawnCall): Promise<Spawn> {
     const agents = agentsOfSpawn(payload, { workspaceId, ownerId: caller.id });
     await insertAgents(tx, agents);
     const record = spawnRecord({
-      ...{ workspaceId, spawnId: spawn.id, count: body.count, definition: plan.definition },
+      workspaceId,
+      spawnId: spawn.id,
+      count: body.count,
+      definition: plan.definition,
       requestedBy: caller.id,
       type: plan.spec.type,
       agentIds: agents.map(({ id }) => id),

@@ -76,7 +76,12 @@ async function propose(
     );
   }
   await proposeStandingApproval(db, {
-    ...{ id, workspaceId, title, template, risk, days },
+    id,
+    workspaceId,
+    title,
+    template,
+    risk,
+    days,
     approvalId: approval.id,
     templateHash: sha256Hex(template),
     recipients: await recipientsOf(db, approval, asked.recipients ?? []),

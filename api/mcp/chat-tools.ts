@@ -131,7 +131,9 @@ async function payloadOf(
     agentId: agent.id,
     from: agent.name,
     contextId: id,
-    ...{ connectorId, chatId, threadId },
+    connectorId,
+    chatId,
+    threadId,
     ...said,
   };
 }
@@ -178,7 +180,8 @@ async function gatePost(
   const principalId = await personOf(db, agent.ownerId);
   const facts = { kind: 'post', tool: 'post_message', subject: payload.message } as const;
   const request: PolicyRequest = {
-    ...{ workspaceId, contextId },
+    workspaceId,
+    contextId,
     principal: {
       kind: 'agent',
       id: agent.id,
@@ -238,7 +241,11 @@ async function ask({ deps }: ToolCall, id: ApprovalId, gated: GatedPost): Promis
   await deps.db.transaction().execute(async (tx) => {
     await insertApprovalRequest(tx, {
       approvalId: id,
-      ...{ workspaceId, contextId, risk, recipients, template },
+      workspaceId,
+      contextId,
+      risk,
+      recipients,
+      template,
       agentId: payload.agentId,
       kind: 'post',
       title: `${payload.from}: post “${first}”`,

@@ -286,7 +286,9 @@ async function spawned(
   const workspaceId = await workspaceOf(deps, caller, request.headers);
   if (callbackUrl !== undefined) await requireCallback(deps, { workspaceId, url: callbackUrl });
   const made = await spawnAgents(deps, {
-    ...{ caller, workspaceId, body },
+    caller,
+    workspaceId,
+    body,
     requestId: `compat:${requestId}`,
   });
   const { state, approvalId } = made.spawn;

@@ -6,7 +6,7 @@ import { PageQuery, pageOf } from '../../domain/schema/page.ts';
 import {
   ApprovedForeverSchema,
   ApproveForeverRequestSchema,
-  STANDING_STATES,
+  type STANDING_STATES,
   StandingApprovalSchema,
 } from '../../domain/schema/standing-approval.ts';
 import {

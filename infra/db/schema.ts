@@ -29,6 +29,7 @@ import type { DefinitionTables } from './tables/definition.ts';
 import type { DocumentTables } from './tables/document.ts';
 import type { GrantTables } from './tables/grant.ts';
 import type { LimitTables } from './tables/limit.ts';
+import type { MarkdownTables } from './tables/markdown.ts';
 import type { MemoryTables } from './tables/memory.ts';
 import type { StandingApprovalTables } from './tables/standing-approval.ts';
 import type { MessageTables } from './tables/message.ts';
@@ -352,6 +353,7 @@ export interface Database
     PolicyTables,
     HostingTables,
     LimitTables,
+    MarkdownTables,
     MemoryTables,
     MessageTables,
     ModelCallTables,

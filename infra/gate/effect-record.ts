@@ -33,7 +33,10 @@ export function postRecord({
         action: 'chat.post',
         subjectId: contextId,
         detail: {
-          ...{ connectorId, chatId, threadId, digest },
+          connectorId,
+          chatId,
+          threadId,
+          digest,
           template: template === null ? null : { path: template.path, hash: template.hash },
         },
       },

@@ -67,7 +67,12 @@ export function agentsOfSpawn(
   const { definition, capabilities, limitOrigins } = birth;
   return Array.from({ length: count }, (_, ordinal) => ({
     id: makeId('agent', digestOf({ agentOf: spawnId, ordinal }).slice(0, 32)),
-    ...{ workspaceId, spawnId, ordinal, ownerId, type, contextId },
+    workspaceId,
+    spawnId,
+    ordinal,
+    ownerId,
+    type,
+    contextId,
     name: count === 1 ? name : `${name}-${ordinal + 1}`,
     body: 'cli',
     spec: { ...spec },

@@ -77,7 +77,9 @@ async function makeAdmin(workspaceId: string): Promise<string> {
 async function keyOf(userId: string, createdBy: string): Promise<string> {
   const id = newId('apiKey');
   await insertKey(db, {
-    ...{ id, userId, createdBy },
+    id,
+    userId,
+    createdBy,
     prefix: randomUUID(),
     hash: randomUUID(),
     name: id,
@@ -218,7 +220,11 @@ test('a role that holds in one context decides there and nowhere else', async ()
     await db
       .insertInto('context')
       .values({
-        ...{ id, slug: id, name: id, kind: 'plain', created_by: 'test' },
+        id,
+        slug: id,
+        name: id,
+        kind: 'plain',
+        created_by: 'test',
         workspace_id: workspaceId,
       })
       .execute();
@@ -235,7 +241,9 @@ test('a role that holds in one context decides there and nowhere else', async ()
 
 test('whoever was disabled since he voted counts no more', async () => {
   const { other, workspaceId, requester, approval } = await question({
-    ...{ quorum: 2, risk: 'medium', role: 'operator' },
+    quorum: 2,
+    risk: 'medium',
+    role: 'operator',
   });
   const third = await makeAdmin(workspaceId);
   await sql`update role_binding set created_at = now() - interval '1 hour'`.execute(db);
@@ -269,8 +277,13 @@ test('the Temporal Web UI decides nothing, nor does a vote that only says it is 
 
 test('what the policy denies nobody grants, also where its own vote never came', async () => {
   const gate: GateNote = {
-    ...{ verdict: 'deny', by: 'policy', rule: 'never', engine: 'cedar', version: 1 },
-    ...{ reason: '', standingId: null },
+    verdict: 'deny',
+    by: 'policy',
+    rule: 'never',
+    engine: 'cedar',
+    version: 1,
+    reason: '',
+    standingId: null,
   };
   const { approval, other } = await question({ gate });
   expect(await vote(approval, other)).toMatchObject(REJECTED);
@@ -290,16 +303,30 @@ async function matched(more: Partial<NewApproval> = {}) {
   const agentId = await makeAgent(db, workspaceId, 'blocked');
   const source = await makeApproval(db, { workspaceId, agentId });
   await proposeStandingApproval(db, {
-    ...{ id: standingId, workspaceId, approvalId: source.id, template, createdBy: other },
-    ...{ title: 'title', templateHash: sha256Hex(template), risk: 'medium', days: 1 },
+    id: standingId,
+    workspaceId,
+    approvalId: source.id,
+    template,
+    createdBy: other,
+    title: 'title',
+    templateHash: sha256Hex(template),
+    risk: 'medium',
+    days: 1,
     recipients: ['con/1'],
   });
   await activateStandingApproval(db, {
-    ...{ id: standingId, approvalId: source.id, createdBy: other },
+    id: standingId,
+    approvalId: source.id,
+    createdBy: other,
   });
   const gate: GateNote = {
-    ...{ verdict: 'allow', by: 'standing', rule: 'default', engine: 'built-in', version: 0 },
-    ...{ reason: '', standingId },
+    verdict: 'allow',
+    by: 'standing',
+    rule: 'default',
+    engine: 'built-in',
+    version: 0,
+    reason: '',
+    standingId,
   };
   const approval = await makeApproval(
     db,

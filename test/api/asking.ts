@@ -81,7 +81,10 @@ export function openAsking(
       const promptId = newId('prompt');
       const prompt = {
         kind: 'permission' as const,
-        ...{ text, subject, payloadComplete, hookPayload },
+        text,
+        subject,
+        payloadComplete,
+        hookPayload,
         options: [
           { label: 'Yes', selected: true, effect: 'allow_once' as const },
           { label: 'No', selected: false, effect: 'deny' as const },

@@ -172,8 +172,14 @@ test('the sweep voids the question of somebody who left before anybody decided',
   await asking.until(`/v1/approvals/${approvalId}`, ({ state }) => state === 'open');
   await sql`update api_key set revoked_at = now() where id = ${leaving.id}`.execute(db);
   const retention = {
-    ...{ eventDays: 30, factDays: 30, inputDays: 30, loginDays: 30, slotDays: 30 },
-    ...{ promptDays: 30, usageDays: 30, chatDays: 30 },
+    eventDays: 30,
+    factDays: 30,
+    inputDays: 30,
+    loginDays: 30,
+    slotDays: 30,
+    promptDays: 30,
+    usageDays: 30,
+    chatDays: 30,
   };
   const { temporal, logger: log } = api.deps;
   const sweeps = startSweeps({ db, temporal, log, retention, intervalMs: 200 });

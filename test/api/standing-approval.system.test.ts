@@ -65,10 +65,10 @@ async function standing(command: string) {
   return { agentId, approval, id: String(made.body['standingApprovalId']) };
 }
 
-async function isAskedFor(dialog: ReturnType<typeof bash>, wish = {}): Promise<void> {
+async function stateOf(dialog: ReturnType<typeof bash>, wish = {}): Promise<unknown> {
   const approval = await asking.ask(await asking.spawn(wish), dialog);
-  expect(approval['state']).toBe('open');
   expect(approval['gate']).toMatchObject({ verdict: 'ask' });
+  return approval['state'];
 }
 
 test('what was approved for ever is granted by itself, delivered, counted and audited', async () => {
@@ -123,14 +123,14 @@ test.each([
   const open = itemsIn((await asOperator(`${list}?live=true`)).body['items']);
   if (!open.some(({ title }) => String(title).includes('git push origin')))
     await standing('git push origin');
-  await isAskedFor(dialog);
+  expect(await stateOf(dialog)).toBe('open');
 });
 
 test('neither does it match in another folder, with another environment, or outside isolation', async () => {
   await standing('make deploy');
-  await isAskedFor(bash('make deploy'), { workDir: '/tmp/elsewhere' });
-  await isAskedFor(bash('make deploy'), { env: { PATH: '/tmp/evil' } });
-  await isAskedFor(bash('make deploy'), { isolated: false });
+  expect(await stateOf(bash('make deploy'), { workDir: '/tmp/elsewhere' })).toBe('open');
+  expect(await stateOf(bash('make deploy'), { env: { PATH: '/tmp/evil' } })).toBe('open');
+  expect(await stateOf(bash('make deploy'), { isolated: false })).toBe('open');
 });
 
 test('a model describing the same command anew does not make it another one', async () => {
@@ -138,7 +138,7 @@ test('a model describing the same command anew does not make it another one', as
   const agentId = await asking.spawn();
   const dialog = bash('make test', { description: 'Runs the tests once more' });
   const { id } = await asking.ask(agentId, dialog);
-  await asking.approval(id, 'granted');
+  expect((await asking.approval(id, 'granted'))['votes']).toHaveLength(1);
 });
 
 test('revoked it decides nothing from that moment on, and says who revoked it', async () => {
@@ -148,7 +148,7 @@ test('revoked it decides nothing from that moment on, and says who revoked it', 
   expect(revoked.body).toMatchObject({ state: 'revoked', revokedBy: admin.id });
   const again = await asAdmin(`/v1/standing-approvals/${id}`, { method: 'DELETE' });
   expect(again.body).toEqual(revoked.body);
-  await isAskedFor(bash('make clean'));
+  expect(await stateOf(bash('make clean'))).toBe('open');
 });
 
 test('expired it decides nothing', async () => {
@@ -156,7 +156,7 @@ test('expired it decides nothing', async () => {
   await sql`update standing_approval set expires_at = now() - interval '1 second' where id = ${id}`.execute(
     db,
   );
-  await isAskedFor(bash('make dist'));
+  expect(await stateOf(bash('make dist'))).toBe('open');
 });
 
 test('it decides nothing in another workspace', async () => {
@@ -177,7 +177,7 @@ test('it decides nothing once its maker may approve nothing any more', async () 
   );
   expect(made.status).toBe(200);
   await sql`update api_key set revoked_at = now() where id = ${leaving.id}`.execute(db);
-  await isAskedFor(bash('make bench'));
+  expect(await stateOf(bash('make bench'))).toBe('open');
 });
 
 test('a policy that denies stands above what was approved for ever', async () => {
@@ -225,7 +225,7 @@ test('a plain grant makes nothing stand, whoever had meant to say more before', 
     idempotencyKey: randomUUID(),
   });
   expect(granted.status).toBe(200);
-  await isAskedFor(bash('make once'));
+  expect(await stateOf(bash('make once'))).toBe('open');
 });
 
 test('what the gate is asked has the whole of it, and facts of the agent', async () => {
@@ -241,7 +241,11 @@ test('what the gate is asked has the whole of it, and facts of the agent', async
   expect(asked.find(({ action }) => action === 'agent.prompt')).toMatchObject({
     workspaceId,
     principal: { kind: 'agent', id: agentId, role: 'operator' },
-    ...{ tool: 'Bash', subject: 'make facts', risk: 'medium' },
-    ...{ isolated: true, payloadComplete: true, dataClass: 'untrusted' },
+    tool: 'Bash',
+    subject: 'make facts',
+    risk: 'medium',
+    isolated: true,
+    payloadComplete: true,
+    dataClass: 'untrusted',
   });
 });

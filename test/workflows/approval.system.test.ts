@@ -27,9 +27,9 @@ beforeEach(() => {
   edge.gate = () => null;
   edge.policy = null;
   edge.approvedSpawn = null;
-  edge.vote = (decision) => {
-    votes.push(decision);
-    return { kind: 'decided', state: decision.verdict === 'grant' ? 'granted' : 'refused' };
+  edge.vote = (vote) => {
+    votes.push(vote);
+    return { kind: 'decided', state: vote.verdict === 'grant' ? 'granted' : 'refused' };
   };
 });
 
@@ -52,7 +52,10 @@ function decision(approvalId: string, more: Partial<SignedDecision> = {}): Signe
 async function ask(agentId: AgentId | null = newAgentId()) {
   const approvalId: ApprovalId = makeId('approval', randomUUID());
   const input: RequestApprovalInput = {
-    ...{ approvalId, workspaceId, promptId: null, policy: PATIENT },
+    approvalId,
+    workspaceId,
+    promptId: null,
+    policy: PATIENT,
     asker: { agentId, epoch: 1 },
   };
   const handle = await harness.client.workflow.start<RequestApproval>(REQUEST_APPROVAL, {

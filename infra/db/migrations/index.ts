@@ -13,6 +13,7 @@ import * as chat from './0011-chat.ts';
 import * as policy from './0012-policy.ts';
 import * as gate from './0013-gate.ts';
 import * as connector from './0014-connector.ts';
+import * as markdownLog from './0015-markdown-log.ts';
 import * as chatSurface from './0016-chat-surface.ts';
 import * as certificate from './0017-certificate.ts';
 
@@ -32,6 +33,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0012-policy': policy,
   '0013-gate': gate,
   '0014-connector': connector,
+  '0015-markdown-log': markdownLog,
   '0016-chat-surface': chatSurface,
   '0017-certificate': certificate,
 };
