@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { accessCommand } from './commands/access.ts';
 import { agentKeyCommand } from './commands/agent-key.ts';
 import { agentsCommand } from './commands/agents.ts';
 import { approvalsCommand } from './commands/approvals.ts';
@@ -28,11 +29,14 @@ import { panelCommand } from './commands/panel.ts';
 import { policyCommand } from './commands/policy.ts';
 import { registryCommand, runtimeCommand } from './commands/registry.ts';
 import { replayCommand } from './commands/replay.ts';
+import { roleCommand } from './commands/role.ts';
 import { spawnCommand } from './commands/spawn.ts';
 import { tuiCommand } from './commands/tui.ts';
 import { usageCommand } from './commands/usage.ts';
 import { standingApprovalCommand } from './commands/standing-approval.ts';
+import { userCommand } from './commands/user.ts';
 import { webhookCommand } from './commands/webhook.ts';
+import { contextCommand } from './commands/work-context.ts';
 import { workspaceCommand } from './commands/workspace.ts';
 import { EXIT_CODES } from './exit.ts';
 import { widthOf, type CliIo } from './io.ts';
@@ -73,6 +77,10 @@ export function createProgram(io: CliIo): Command {
         panelCommand(io),
         tuiCommand(io),
         workspaceCommand(io),
+        contextCommand(io),
+        userCommand(io),
+        roleCommand(io),
+        accessCommand(io),
         pairingCommand(io),
         keyCommand(io),
         enrolCommand(io),
