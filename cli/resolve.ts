@@ -35,6 +35,13 @@ export async function workspacePath(context: Context): Promise<string> {
   return `/v1/workspaces/${encodeURIComponent(await workspaceOf(context))}`;
 }
 
+/** For bodies, which name a workspace by its id only. */
+export async function workspaceIdOf(context: Context): Promise<string> {
+  const given = await workspaceOf(context);
+  if (isId('workspace', given)) return given;
+  return (await context.client.get(await workspacePath(context), WorkspaceSchema)).id;
+}
+
 /** An agent by id or name. A name that two live agents share is no name. */
 export async function agentOf(context: Context, reference: string): Promise<Agent> {
   const { client } = context;

@@ -10,6 +10,7 @@ import type { CliIo } from '../io.ts';
 import { isId } from '../../domain/id.ts';
 import { table } from '../table.ts';
 import { plainLine } from '../text.ts';
+import { userId } from './role.ts';
 
 export function keyCommand(io: CliIo): Command {
   return described('key', {
@@ -28,7 +29,7 @@ interface CreateFlags {
   readonly role: string;
   readonly scopes?: readonly string[];
   readonly expires?: number;
-  readonly only?: boolean;
+  readonly user?: string;
   readonly workspace?: string;
 }
 
@@ -47,6 +48,7 @@ function createCommand(io: CliIo): Command {
     .addOption(new Option('--role <role>', 'what it may do').choices(ROLES).default('operator'))
     .option('--scopes <scopes>', `with commas: ${SCOPES.join(', ')}`, listOf(SCOPES))
     .option('--expires <time>', 'end, from now: 90d', milliseconds)
+    .option('--user <user>', 'id of the user it acts as; an overlord may name another', userId)
     .action((name: string, _flags, command) =>
       inContext(command, io, (context) => create(context, name, command.opts())),
     );
@@ -62,6 +64,7 @@ async function create(context: Context, name: string, flags: CreateFlags): Promi
       role: flags.role,
       scopes: flags.scopes ?? SCOPES,
       ...(workspaceId === undefined ? {} : { workspaceId }),
+      ...(flags.user === undefined ? {} : { userId: flags.user }),
       ...(flags.expires === undefined
         ? {}
         : { expiresAt: new Date(context.io.now() + flags.expires).toISOString() }),
@@ -105,6 +108,7 @@ function listCommand(io: CliIo): Command {
               drop: 3,
             },
             { title: 'BEGINS', value: ({ prefix }) => `rk_${prefix}_…`, drop: 2 },
+            { title: 'USER', value: ({ userId: user }) => user ?? '', drop: 1 },
             { title: 'WORKSPACE', value: ({ workspaceId }) => workspaceId ?? 'every', drop: 1 },
             { title: 'ID', value: ({ id }) => id, style: () => 'dim', drop: 4 },
             { title: 'SCOPES', value: ({ scopes }) => scopes.join(','), cut: true, drop: 0 },

@@ -41,6 +41,7 @@ export interface SpawnFlags {
   readonly maxTurns?: number;
   readonly maxTokens?: number;
   readonly maxCost?: number;
+  readonly context?: string;
   readonly label?: readonly string[];
   readonly grants?: readonly string[];
   readonly definition?: string;
@@ -102,6 +103,7 @@ export function spawnCommand(io: CliIo): Command {
     .option('--max-turns <n>', 'most turns', wholeNumber(1, 1_000_000))
     .option('--max-tokens <n>', 'most tokens of models', wholeNumber(1, 1_000_000_000_000))
     .option('--max-cost <usd>', 'most that models may cost, in US dollars', microdollars)
+    .option('--context <context>', 'id of the context it works in, under its settings')
     .option('--label <key=value>', 'label to find it by; repeatable', collect)
     .option(
       '--grants <grants>',
@@ -236,6 +238,8 @@ function pairs(flag: string, given: readonly string[]): Readonly<Record<string, 
   );
 }
 
+const contextPath = (id: string): string => `/v1/contexts/${encodeURIComponent(id)}`;
+
 async function spawn(
   context: Context,
   request: SpawnRequest,
@@ -248,7 +252,7 @@ async function spawn(
   const { body } = await context.client
     .send({
       method: 'POST',
-      path: `${path}/spawns`,
+      path: `${flags.context === undefined ? path : contextPath(flags.context)}/spawns`,
       body: request,
       schema: SpawnedSchema,
       idempotencyKey,
