@@ -95,7 +95,7 @@ export function errorOfNetwork(
   }
   if (/CERT|SSL|TLS|SELF_SIGNED|UNABLE_TO_VERIFY/.test(code)) {
     return new CliError('unavailable', `The certificate of ${url.host} is not accepted: ${code}.`, {
-      hint: 'Name the file of your own authority in NODE_EXTRA_CA_CERTS.',
+      hint: 'For an admin listener let this machine enrol (`rookery enrol`); else name the file of your own authority in NODE_EXTRA_CA_CERTS.',
       code: 'unreachable',
       cause: error,
     });

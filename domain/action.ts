@@ -24,7 +24,7 @@ export const ACTIONS = {
   offerEnrolment: { role: 'admin', scope: 'certificates:write' },
   listCertificates: { role: 'admin', scope: 'certificates:write' },
   revokeCertificate: { role: 'admin', scope: 'certificates:write' },
-  renewCertificate: { role: 'viewer', scope: 'workspaces:read' },
+  renewCertificate: { role: 'viewer', scope: 'workspaces:read', withAnyRole: true },
   listUsers: { role: 'admin', scope: 'users:read' },
   getUser: { role: 'admin', scope: 'users:read' },
   createUser: { role: 'admin', scope: 'users:write' },
