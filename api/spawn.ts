@@ -85,11 +85,10 @@ async function recordSpawn(deps: ApiDeps, call: SpawnCall): Promise<Spawn> {
     });
     if (found.kind !== 'created') return foundAgain(found);
     const { spawn } = found;
-    if (request !== null) {
-      await insertApprovalRequest(tx, request);
-      await appendRecord(tx, { workspaceId, audits: [audit] });
-      return spawn;
-    }
+    if (request !== null) await insertApprovalRequest(tx, request);
+    // What decided is on record before what it lets happen.
+    await appendRecord(tx, { workspaceId, audits: [audit] });
+    if (request !== null) return spawn;
     const agents = agentsOfSpawn(payload, { workspaceId, ownerId: caller.id });
     await insertAgents(tx, agents);
     const record = spawnRecord({
@@ -103,7 +102,7 @@ async function recordSpawn(deps: ApiDeps, call: SpawnCall): Promise<Spawn> {
       specDigest: spawn.requestDigest,
       approvalId: null,
     });
-    await appendRecord(tx, { ...record, audits: [audit, ...(record.audits ?? [])] });
+    await appendRecord(tx, record);
     return spawn;
   });
 }

@@ -219,15 +219,15 @@ async function sayNow({ deps }: ToolCall, id: ApprovalId, gated: GatedPost): Pro
       const query = { id: note.standingId, workspaceId, templateHash, recipients, risk };
       if ((await useStandingApproval(tx, query)) === null) return false;
     }
+    // What decided is on record before what it lets happen.
+    await appendRecord(tx, { workspaceId, audits: [auditOf(gated, id)] });
     await enqueuePost(tx, (plain) => deps.secrets.seal(plain), {
       connectorId: payload.connectorId,
       workspaceId,
       key: `post:${id}`,
       post: postOf(payload),
     });
-    const record = postRecord({ workspaceId, id, digest: sha256Hex(text), payload });
-    // What decided comes before what was done.
-    await appendRecord(tx, { ...record, audits: [auditOf(gated, id), ...(record.audits ?? [])] });
+    await appendRecord(tx, postRecord({ workspaceId, id, digest: sha256Hex(text), payload }));
     return true;
   });
 }

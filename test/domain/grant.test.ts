@@ -26,6 +26,7 @@ const cases: readonly Case[] = [
       'write:memory',
       'read:messages',
       'write:messages',
+      'write:chat',
       'read:approvals',
       'write:approvals',
     ],

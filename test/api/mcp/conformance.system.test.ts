@@ -32,6 +32,7 @@ const ALLOWED = [
   'request_approval',
   'request_access',
   'check_approval',
+  'post_message',
   'note_memory',
   'recall_memory',
   'forget_memory',
