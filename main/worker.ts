@@ -31,6 +31,7 @@ import { connectorPool } from './connectors.ts';
 import { labelsOf, type Hosts } from './hosts.ts';
 import { gatewayTypesOf } from './models.ts';
 import { pathsIn } from './paths.ts';
+import { recordsListener } from './records.ts';
 import type { Secrets } from './secrets.ts';
 import type { TemporalSide } from './temporal.ts';
 import { webhookListener } from './webhooks.ts';
@@ -70,7 +71,9 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
     workers.push(await ptyWorker(parts, parts.config.host.id));
     listeners.push(...localListeners(parts), linkedHosts(parts));
   }
-  if (pools.includes('connectors')) listeners.push(await connectorPool(parts));
+  if (pools.includes('connectors')) {
+    listeners.push(await connectorPool(parts), await recordsListener(parts));
+  }
   const runs = workers.map((worker) => worker.run());
   return {
     failed: Promise.race(runs).then(() => new Promise<never>(() => undefined)),

@@ -377,6 +377,11 @@ login.needs_paste boolean not null
 login.expires_at timestamp with time zone
 login.opened_at timestamp with time zone not null default now()
 login.closed_at timestamp with time zone
+markdown_log.context_id text not null
+markdown_log.connector_id text not null
+markdown_log.workspace_id text not null
+markdown_log.path text not null
+markdown_log.seq bigint not null
 memory_note.id text not null
 memory_note.seq bigint not null identity
 memory_note.workspace_id text not null
@@ -774,6 +779,10 @@ listener_lease_pkey: PRIMARY KEY (name)
 login_pkey: PRIMARY KEY (agent_id, epoch)
 login_check: CHECK (((closed_at IS NULL) OR (sealed IS NULL)))
 login_agent_id_fkey: FOREIGN KEY (agent_id) REFERENCES agent(id)
+markdown_log_pkey: PRIMARY KEY (context_id, connector_id)
+markdown_log_context_id_fkey: FOREIGN KEY (context_id) REFERENCES context(id)
+markdown_log_connector_id_fkey: FOREIGN KEY (connector_id) REFERENCES connector(id)
+markdown_log_workspace_id_fkey: FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 memory_note_pkey: PRIMARY KEY (id)
 memory_note_seq_key: UNIQUE (seq)
 memory_note_scope_check: CHECK ((scope = ANY (ARRAY['agent'::text, 'workspace'::text])))
@@ -962,6 +971,8 @@ CREATE UNIQUE INDEX input_pkey ON public.input USING btree (id)
 CREATE INDEX input_queue ON public.input USING btree (agent_id, seq) WHERE (state = 'queued'::text)
 CREATE UNIQUE INDEX listener_lease_pkey ON public.listener_lease USING btree (name)
 CREATE UNIQUE INDEX login_pkey ON public.login USING btree (agent_id, epoch)
+CREATE UNIQUE INDEX markdown_log_path ON public.markdown_log USING btree (workspace_id, path)
+CREATE UNIQUE INDEX markdown_log_pkey ON public.markdown_log USING btree (context_id, connector_id)
 CREATE UNIQUE INDEX memory_note_pkey ON public.memory_note USING btree (id)
 CREATE INDEX memory_note_agent ON public.memory_note USING btree (agent_id, seq) WHERE (scope = 'agent'::text)
 CREATE UNIQUE INDEX memory_note_seq_key ON public.memory_note USING btree (seq)

@@ -40,13 +40,14 @@ export function openTextFiles(root: string, limits: { readonly bytesMax: number 
   };
 }
 
-interface Place {
+/** A file by its name in a folder that is held open. */
+export interface Place {
   readonly folder: Folder;
   readonly name: string;
 }
 
 /** Walks down with each folder held open, and closes them whatever happens. Null where a folder is missing. */
-async function inFolder<T>(
+export async function inFolder<T>(
   { root, path, make }: { readonly root: string; readonly path: string; readonly make: boolean },
   act: (place: Place) => Promise<T>,
 ): Promise<T | null> {
