@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { ChatPost } from '../../../domain/chat.ts';
 import type { SentMessage } from '../contract.ts';
 import { answer, editAnswer, readHandle } from './answer.ts';
+import { createDoubts, type Doubts } from './doubt.ts';
 import { nonceOf, toMessage } from './message.ts';
 import { CODES, codeOf, toConnectorError } from './rest.ts';
 
@@ -19,6 +20,7 @@ export interface Sender {
 /** Says things on Discord. `rest` has the token. Throws `ConnectorError`, and nothing else. */
 export function createSender(rest: REST): Sender {
   const chatOfPerson = new Map<string, string>();
+  const doubts = createDoubts(rest);
 
   /** Where a chat is a person's number, their direct chat with us is meant: Discord makes it, or says which it is. */
   async function inChannel<T>(to: ChatPost['to'], act: (channelId: string) => Promise<T>) {
@@ -50,12 +52,19 @@ export function createSender(rest: REST): Sender {
 
   return {
     async send(key, post) {
+      const atMs = Date.now();
       try {
-        const handle = readHandle(post.handle, Date.now());
+        const handle = readHandle(post.handle, atMs);
         const answered = handle === null ? null : await answer(rest, handle, post);
-        return answered ?? (await inChannel(post.to, (id) => create(rest, id, { key, post })));
-      } catch (error) {
-        throw toConnectorError(error, false);
+        const sent =
+          answered ??
+          (await inChannel(post.to, (id) => create({ rest, doubts }, id, { key, post })));
+        doubts.settle(key);
+        return sent;
+      } catch (cause) {
+        const error = toConnectorError(cause, false);
+        if (error.kind === 'uncertain') doubts.add(key, atMs);
+        throw error;
       }
     },
     async edit(messageId, post) {
@@ -73,11 +82,14 @@ export function createSender(rest: REST): Sender {
 
 /** Discord answers a nonce that it has seen in the past few minutes with the message that was made then. */
 async function create(
-  rest: REST,
+  { rest, doubts }: { readonly rest: REST; readonly doubts: Doubts },
   channelId: string,
   { key, post }: { readonly key: string; readonly post: ChatPost },
 ): Promise<SentMessage> {
-  const { body, files } = toMessage(post, false);
+  const message = toMessage(post, false);
+  const found = await doubts.find(key, channelId, message);
+  if (found !== null) return { messageId: found };
+  const { body, files } = message;
   const reply =
     post.replyTo === null
       ? {}

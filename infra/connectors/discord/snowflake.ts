@@ -6,6 +6,11 @@ export function timeOf(snowflake: string): number {
   return Number((BigInt(snowflake) >> TIME_SHIFT) + EPOCH_MS);
 }
 
+/** The first that may be given out at a time. */
+export function snowflakeAt(timeMs: number): bigint {
+  return (BigInt(timeMs) - EPOCH_MS) << TIME_SHIFT;
+}
+
 /** As many numbers as Discord may give out in so many milliseconds. */
 export function numbersIn(ms: number): bigint {
   return BigInt(ms) << TIME_SHIFT;

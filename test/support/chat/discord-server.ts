@@ -38,6 +38,8 @@ export interface DiscordServer {
   /** Of each request: method and path. */
   readonly requests: string[];
   fail(fault: Fault): void;
+  /** As after some minutes: what was sent before is not known by its nonce any more. */
+  forgetNonces(): void;
   /** So many messages of one channel in so many seconds, told by headers and kept by 429. */
   limitMessages(limit: { readonly count: number; readonly seconds: number } | null): void;
   joinGuild(guild: WorldGuild): void;
@@ -79,6 +81,7 @@ export async function startDiscordServer(): Promise<DiscordServer> {
   const faults: Fault[] = [];
   const requests: string[] = [];
   let limit: { readonly count: number; readonly seconds: number } | null = null;
+  let forgottenMs = 0;
   const sends = new Map<string, number[]>();
   const state = { token: 'discord-test-token' };
   const server = createServer((incoming, outgoing) => {
@@ -264,7 +267,10 @@ export async function startDiscordServer(): Promise<DiscordServer> {
     const nonce = typeof body.json['nonce'] === 'string' ? body.json['nonce'] : null;
     const before =
       body.json['enforce_nonce'] === true && nonce !== null
-        ? channel.messages.find((each) => each.nonce === nonce && Date.now() - each.atMs < NONCE_MS)
+        ? channel.messages.find(
+            (each) =>
+              each.nonce === nonce && each.atMs > forgottenMs && Date.now() - each.atMs < NONCE_MS,
+          )
         : undefined;
     if (before !== undefined) return messagePayload(world, before);
     const reference = Reference.parse(body.json['message_reference']);
@@ -356,6 +362,9 @@ export async function startDiscordServer(): Promise<DiscordServer> {
     },
     requests,
     fail: (fault) => void faults.push(fault),
+    forgetNonces() {
+      forgottenMs = Date.now();
+    },
     limitMessages(wanted) {
       limit = wanted;
     },

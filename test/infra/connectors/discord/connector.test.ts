@@ -313,6 +313,30 @@ describe('Discord', () => {
     await expect(nobody.send('b', post)).rejects.toMatchObject({ kind: 'retry', scope: 'all' });
   });
 
+  test('a post that was lost from sight is found again, also when Discord has forgotten its nonce', async () => {
+    const { server, channel } = world;
+    const path = /messages$/;
+    for (const buttons of [[], [[{ label: 'Yes', data: 'a:1', tone: 'positive' as const }]]]) {
+      const post = { ...plainPost(channel.id, '*lost* from sight '), buttons };
+      const key = `lost-${buttons.length}`;
+      server.fail({ method: 'POST', path, kind: 'drop' });
+      await expect(connector.send(key, post)).rejects.toMatchObject({ kind: 'uncertain' });
+      server.forgetNonces();
+      const { messageId } = await connector.send(key, post);
+      expect(messageId).toBe(channel.messages.at(-1)?.id);
+    }
+    expect(channel.messages).toHaveLength(2);
+    // The same words once more are another post.
+    await connector.send('other', plainPost(channel.id, '*lost* from sight '));
+    expect(channel.messages).toHaveLength(3);
+    server.fail({ method: 'POST', path, kind: 'cut' });
+    await expect(connector.send('cut', plainPost(channel.id, 'new'))).rejects.toMatchObject({
+      kind: 'uncertain',
+    });
+    await connector.send('cut', plainPost(channel.id, 'new'));
+    expect(channel.messages).toHaveLength(4);
+  });
+
   test('a token that is refused makes posts wait, and is in no error', async () => {
     const { server, channel } = world;
     const secret = 'a-very-secret-token';
