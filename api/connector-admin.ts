@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { AppError } from '../domain/error.ts';
 import type { EventType } from '../domain/event.ts';
@@ -270,7 +271,7 @@ function isSafe(address: string): boolean {
   if (url === null || url.username !== '' || url.password !== '') return false;
   if (url.protocol === 'https:') return true;
   const host = url.hostname.replaceAll(/[[\]]/g, '');
-  return host === 'localhost' || isPrivateAddress(host);
+  return host === 'localhost' || (isIP(host) !== 0 && isPrivateAddress(host));
 }
 
 function wordsOf(error: unknown): string {

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Kysely } from 'kysely';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Database } from '../infra/db/schema.ts';
+import { createChatGauges } from './chat-gauges.ts';
 import { createInstanceGauges } from './instance-gauges.ts';
 import { createQueueGauges } from './queue-gauges.ts';
 
@@ -50,6 +51,7 @@ export function createMetrics({
     registers,
   });
   const instance = createInstanceGauges(registry);
+  const chats = createChatGauges(registry);
   const queues = temporal === undefined ? null : createQueueGauges(registry, temporal);
   readers.set({ kind: 'sse' }, 0);
   readers.set({ kind: 'terminal' }, 0);
@@ -61,7 +63,7 @@ export function createMetrics({
     },
     readers,
     async render(db) {
-      await Promise.all([instance.refresh(db), queues?.refresh(db)]);
+      await Promise.all([instance.refresh(db), chats.refresh(db), queues?.refresh(db)]);
       const texts = await Promise.all([registry, ...others].map((each) => each.metrics()));
       return texts.join('\n');
     },

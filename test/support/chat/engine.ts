@@ -77,7 +77,7 @@ export async function startEngine(
 }
 
 /** Answers each message with its own words, under a key made from the update's. */
-export function echoHandler(db: Executor): ChatHandler {
+export function echoHandler(db: Executor, sealed = seal): ChatHandler {
   return {
     async handle(connectorId, key, update) {
       if (update.kind !== 'message') return;
@@ -85,6 +85,7 @@ export function echoHandler(db: Executor): ChatHandler {
         key: `${connectorId}:${key}:echo`,
         text: `echo ${update.text}`,
         to: update.place,
+        sealed,
       });
     },
   };
@@ -99,10 +100,11 @@ export async function say(
     readonly to?: Pick<ChatUpdate['place'], 'chatId' | 'threadId'>;
     readonly editsKey?: string;
     readonly workspaceId?: string | null;
+    readonly sealed?: typeof seal;
   },
 ): Promise<void> {
   const { chatId, threadId } = post.to ?? { chatId: String(GROUP.id), threadId: null };
-  await enqueuePost(db, seal, {
+  await enqueuePost(db, post.sealed ?? seal, {
     connectorId,
     workspaceId: post.workspaceId ?? null,
     key: post.key,
