@@ -64,10 +64,7 @@ function grantCommand(io: CliIo): Command {
     examples: [
       ['rookery role grant usr_01kq3zd8c2f5tv7m9x4r6b0wne operator -w shop', 'in one workspace'],
       ['rookery role grant usr_01kq3zd8c2f5tv7m9x4r6b0wne admin --everywhere', 'in all of them'],
-      [
-        'rookery role grant usr_01kq3zd8c2f5tv7m9x4r6b0wne member --context ctx_01kq3zd8c2f5tv7m9x4r6b0wne',
-        'in one room',
-      ],
+      ['rookery role grant usr_01kq3zd8c2f5tv7m9x4r6b0wne member --context "$ROOM"', 'in one room'],
     ],
   })
     .argument('<user>', 'id of the user', userId)

@@ -55,7 +55,7 @@ function createCommand(io: CliIo): Command {
     examples: [
       ['rookery context create support --name "Support"', 'a plain one'],
       [
-        'rookery context create shop --kind group --connector con_01kq3zd8c2f5tv7m9x4r6b0wne --chat -1001234',
+        'rookery context create shop --kind group --connector "$BOT" --chat -1001234',
         'bound to a group',
       ],
     ],

@@ -226,13 +226,10 @@ test('a disabled user is refused by whatever he is recognised, and his open stre
   const asked = async () => {
     const headers = [bearer(person.secret), bearer(`a.${person.userId}.c`), {}];
     const answers = await Promise.all(
-      headers.map((shown, index) =>
-        app.request(
-          path,
-          { headers: shown },
-          index === 2 ? { incoming: doors.connectionOf(person.userId) } : {},
-        ),
-      ),
+      headers.map(async (shown, index) => {
+        const env = index === 2 ? { incoming: doors.connectionOf(person.userId) } : {};
+        return app.request(path, { headers: shown }, env);
+      }),
     );
     return answers.map(({ status }) => status);
   };
