@@ -77,6 +77,8 @@ export interface PolicyRule {
   /** The actions and kinds of principals that it can be about; null for all. */
   readonly actions: readonly PolicyAction[] | null;
   readonly principals: readonly PolicyRequest['principal']['kind'][] | null;
+  /** The tool that its first condition begins with, so that it is about no other; null for all. */
+  readonly tool: string | null;
 }
 
 /** What is wrong with a text, and where; both numbers begin at 1, and are 0 where it is about the whole. */

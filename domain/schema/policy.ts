@@ -20,6 +20,7 @@ export const PolicyRuleSchema = z
     line: z.int(),
     actions: z.array(z.enum(POLICY_ACTIONS)).nullable(),
     principals: z.array(z.enum(['user', 'agent', 'system'])).nullable(),
+    tool: z.string().nullable(),
   })
   .meta({ id: 'PolicyRule' });
 

@@ -21,8 +21,8 @@ export function unknownWords(expression: unknown): string[] {
 
 /** Of `context.risk == "x"`, `"x" == context.risk` and `["x", "y"].contains(context.risk)`. */
 function compared(operand: unknown): string[] {
-  const left = at(operand, 'left');
-  const right = at(operand, 'right');
+  const left = partOf(operand, 'left');
+  const right = partOf(operand, 'right');
   const name = factOf(left) ?? factOf(right);
   const words = WORDS.get(name ?? '');
   if (words === undefined) return [];
@@ -35,21 +35,22 @@ function compared(operand: unknown): string[] {
 }
 
 function factOf(expression: unknown): string | null {
-  const access = at(expression, '.');
-  const attribute = at(access, 'attr');
-  return at(at(access, 'left'), 'Var') === 'context' && typeof attribute === 'string'
+  const access = partOf(expression, '.');
+  const attribute = partOf(access, 'attr');
+  return partOf(partOf(access, 'left'), 'Var') === 'context' && typeof attribute === 'string'
     ? attribute
     : null;
 }
 
 function textsOf(expression: unknown): string[] {
-  const value = at(expression, 'Value');
+  const value = partOf(expression, 'Value');
   if (typeof value === 'string') return [value];
-  const members = at(expression, 'Set');
+  const members = partOf(expression, 'Set');
   return Array.isArray(members) ? members.flatMap(textsOf) : [];
 }
 
-function at(value: unknown, key: string): unknown {
+/** Of Cedar's JSON, which is deep and loose. */
+export function partOf(value: unknown, key: string): unknown {
   return typeof value === 'object' && value !== null
     ? Object.getOwnPropertyDescriptor(value, key)?.value
     : undefined;

@@ -1,4 +1,4 @@
-import type { StatefulAuthorizationCall } from '@cedar-policy/cedar-wasm/nodejs';
+import type { CedarValueJson, StatefulAuthorizationCall } from '@cedar-policy/cedar-wasm/nodejs';
 import type { PolicyRequest } from '../../domain/policy.ts';
 import { covers, ROLES } from '../../domain/principal.ts';
 
@@ -18,29 +18,49 @@ const RESOURCE_TYPES: ReadonlyMap<string, string> = new Map([
 
 type CedarRequest = Omit<StatefulAuthorizationCall, 'preparsedPolicySetId'>;
 
+/** What a policy may look at besides who, what and which. */
+const FACTS = {
+  risk: ({ risk }) => risk,
+  dataClass: ({ dataClass }) => dataClass,
+  intent: ({ intent }) => intent,
+  tool: ({ tool }) => tool,
+  subject: ({ subject }) => subject,
+  recipients: ({ recipients }) => [...recipients],
+  isolated: ({ isolated }) => isolated,
+  payloadComplete: ({ payloadComplete }) => payloadComplete,
+  contextId: ({ contextId }) => contextId ?? '',
+  inOwnContext: isInOwnContext,
+} as const satisfies Record<string, (request: PolicyRequest) => CedarValueJson>;
+type Fact = keyof typeof FACTS;
+// The keys of a closed table.
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion
+const FACT_NAMES = Object.keys(FACTS) as readonly Fact[];
+
+/** Which parts of a request policies look at. Each part that is left out saves 3 µs, or what its text is long. */
+export interface CedarNeeds {
+  readonly facts: readonly Fact[];
+  readonly roles: boolean;
+}
+
+export const EVERYTHING: CedarNeeds = { facts: FACT_NAMES, roles: true };
+
+/** By the words that occur in a text. An escape may hide one. */
+export function needsOf(text: string): CedarNeeds {
+  if (/\\[ux]/.test(text)) return EVERYTHING;
+  const words = new Set(text.match(/\w+/g));
+  return { facts: FACT_NAMES.filter((name) => words.has(name)), roles: words.has('Role') };
+}
+
 /** A request in Cedar's words, as `CEDAR_SCHEMA` has it. */
-export function cedarRequest(request: PolicyRequest): CedarRequest {
+export function cedarRequest(request: PolicyRequest, needs: CedarNeeds = EVERYTHING): CedarRequest {
   const uid = { type: PRINCIPAL_TYPES[request.principal.kind], id: request.principal.id };
+  const { kind, id } = request.resource;
   return {
     principal: uid,
     action: { type: 'Action', id: request.action },
-    resource: {
-      type: RESOURCE_TYPES.get(request.resource.kind) ?? 'Thing',
-      id: request.resource.id,
-    },
-    context: {
-      risk: request.risk,
-      dataClass: request.dataClass,
-      intent: request.intent,
-      tool: request.tool,
-      subject: request.subject,
-      recipients: [...request.recipients],
-      isolated: request.isolated,
-      payloadComplete: request.payloadComplete,
-      contextId: request.contextId ?? '',
-      inOwnContext: isInOwnContext(request),
-    },
-    entities: [{ uid, attrs: {}, parents: rolesOf(request.principal.role) }],
+    resource: { type: RESOURCE_TYPES.get(kind) ?? 'Thing', id },
+    context: Object.fromEntries(needs.facts.map((name) => [name, FACTS[name](request)])),
+    entities: needs.roles ? [{ uid, attrs: {}, parents: rolesOf(request.principal.role) }] : [],
   };
 }
 

@@ -4,6 +4,7 @@ import type {
   PrincipalConstraint,
 } from '@cedar-policy/cedar-wasm/nodejs';
 import { POLICY_ACTIONS, type PolicyAction, type PolicyRule } from '../../domain/policy.ts';
+import { partOf } from './cedar-literals.ts';
 import { positionOf, type Statement } from './cedar-scan.ts';
 
 const ANNOTATIONS = ['id', 'decision', 'reason', 'note'];
@@ -33,6 +34,7 @@ export function ruleOf(
     line: positionOf(whole, start).line,
     actions: actionsOf(policy.action),
     principals: principalsOf(policy.principal),
+    tool: toolOf(policy),
   };
   return { rule, mistakes: [...mistakesOf(policy, { id, reason })] };
 }
@@ -85,4 +87,23 @@ function principalsOf(constraint: PrincipalConstraint): PolicyRule['principals']
 function kindsOf(type: string): PolicyRule['principals'] {
   const kind = KINDS.get(type);
   return kind === undefined ? [] : [kind];
+}
+
+/**
+ * Of `when { context.tool == "Bash" && … }`. What comes first is evaluated first, and where it is false nothing after
+ * it is looked at: for another tool such a policy neither holds nor fails.
+ */
+function toolOf({ conditions }: PolicyJson): string | null {
+  const [first] = conditions;
+  if (first?.kind !== 'when') return null;
+  let expression: unknown = first.body;
+  for (let both = partOf(expression, '&&'); both !== undefined; both = partOf(expression, '&&')) {
+    expression = partOf(both, 'left');
+  }
+  const equals = partOf(expression, '==');
+  const fact = partOf(partOf(equals, 'left'), '.');
+  const isTool =
+    partOf(fact, 'attr') === 'tool' && partOf(partOf(fact, 'left'), 'Var') === 'context';
+  const tool = partOf(partOf(equals, 'right'), 'Value');
+  return isTool && typeof tool === 'string' ? tool : null;
 }

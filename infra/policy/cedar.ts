@@ -1,6 +1,6 @@
 import type { PolicyDecision, PolicyRequest, PolicyRule } from '../../domain/policy.ts';
 import { createCedar, type CedarModule } from './cedar-instance.ts';
-import { cedarRequest } from './cedar-request.ts';
+import { cedarRequest, needsOf, type CedarNeeds } from './cedar-request.ts';
 import { refuse } from './refusal.ts';
 
 /** A version that was read and found good. */
@@ -16,20 +16,21 @@ export interface CedarEngine {
   decide(version: CedarVersion, request: PolicyRequest): PolicyDecision;
 }
 
-/** The policies that can be about one action by one kind of principal, in their order, under a name that Cedar knows. */
+/** The policies that can be about a request, in their order, under a name that Cedar knows. */
 interface Slice {
   readonly name: string;
   readonly rules: readonly PolicyRule[];
+  readonly needs: CedarNeeds;
 }
 
-/** Versions whose policies are kept ready; 200 policies take about 1 MB. */
-const READY_MAX = 256;
+/** Policies that are kept ready, counted in each slice that has them. One takes about 6 kB. */
+const READY_MAX = 20_000;
 /** Versions that broke an instance; there should be none. */
 const BROKEN_MAX = 1_000;
 
 /**
  * Cedar costs a copy of all policies that it is given, each time: 1.3 µs a policy. Hence it is given only those that
- * can be about the action and the kind of principal that asks.
+ * can be about the action, the kind of principal that asks, and the tool; and of the request only what these look at.
  */
 export function createCedarEngine({ readyMax = READY_MAX } = {}): CedarEngine {
   let cedar = createCedar();
@@ -62,7 +63,7 @@ interface Asked {
 function decideBy(cedar: CedarModule, slice: Slice, { version, request }: Asked): PolicyDecision {
   const made = { engine: 'cedar', version: version.version } as const;
   const answer = cedar.statefulIsAuthorized({
-    ...cedarRequest(request),
+    ...cedarRequest(request, slice.needs),
     preparsedPolicySetId: slice.name,
   });
   if (answer.type === 'failure') return refuse('The request could not be read.', made);
@@ -98,45 +99,57 @@ interface Shelf {
 
 /** The slices that are ready. What was not used for longest makes room; its names are used again. */
 function createShelf(cedar: CedarModule, readyMax: number): Shelf {
-  const versions = new Map<string, Map<string, Slice>>();
+  const slices = new Map<string, Slice>();
+  const tools = new WeakMap<CedarVersion, ReadonlySet<string>>();
   const free: string[] = [];
   let made = 0;
+  let ready = 0;
 
-  const dropOldest = (): void => {
-    const [oldest] = versions;
-    if (oldest === undefined) return;
-    const [id, slices] = oldest;
-    versions.delete(id);
-    for (const { name } of slices.values()) {
+  const makeRoom = (): void => {
+    for (const [key, { name, rules }] of slices) {
+      if (ready <= readyMax || slices.size === 1) return;
+      slices.delete(key);
+      ready -= rules.length;
       cedar.preparsePolicySet(name, { staticPolicies: {} });
       free.push(name);
     }
   };
-  const slicesOf = (id: string): Map<string, Slice> => {
-    const slices = versions.get(id) ?? new Map<string, Slice>();
-    // The last of a map is the one that was used last.
-    versions.delete(id);
-    versions.set(id, slices);
-    if (versions.size > readyMax) dropOldest();
-    return slices;
+  /** Tools that no policy names share a slice. */
+  const toolIn = (version: CedarVersion, tool: string): string | null => {
+    const named = tools.get(version) ?? new Set(version.rules.flatMap((rule) => rule.tool ?? []));
+    tools.set(version, named);
+    return named.has(tool) ? tool : null;
+  };
+  const prepare = (version: CedarVersion, rules: readonly PolicyRule[]): Slice => {
+    const text = rules.map(({ start, end }) => version.text.slice(start, end)).join('\n');
+    const name = free.pop() ?? `slice-${(made += 1)}`;
+    const answer = cedar.preparsePolicySet(name, { staticPolicies: text });
+    if (answer.type === 'failure') throw new Error('A policy that was read is no policy any more.');
+    return { name, rules, needs: needsOf(text) };
   };
   return {
-    sliceOf(version, { action, principal }) {
-      const slices = slicesOf(version.id);
-      const key = `${action} ${principal.kind}`;
-      const ready = slices.get(key);
-      if (ready !== undefined) return ready;
-      const rules = version.rules.filter(
-        ({ actions, principals }) =>
-          (actions?.includes(action) ?? true) && (principals?.includes(principal.kind) ?? true),
+    sliceOf(version, { action, principal, tool: asked }) {
+      const tool = toolIn(version, asked);
+      const key = `${version.id} ${action} ${principal.kind} ${tool === null ? '' : `=${tool}`}`;
+      const known = slices.get(key);
+      if (known !== undefined) {
+        // The last of a map is the one that was used last.
+        slices.delete(key);
+        slices.set(key, known);
+        return known;
+      }
+      const slice = prepare(
+        version,
+        version.rules.filter(
+          (rule) =>
+            (rule.actions?.includes(action) ?? true) &&
+            (rule.principals?.includes(principal.kind) ?? true) &&
+            (rule.tool === null || rule.tool === tool),
+        ),
       );
-      const text = rules.map(({ start, end }) => version.text.slice(start, end)).join('\n');
-      const name = free.pop() ?? `slice-${(made += 1)}`;
-      const answer = cedar.preparsePolicySet(name, { staticPolicies: text });
-      if (answer.type === 'failure')
-        throw new Error('A policy that was read is no policy any more.');
-      const slice = { name, rules };
       slices.set(key, slice);
+      ready += slice.rules.length;
+      makeRoom();
       return slice;
     },
   };

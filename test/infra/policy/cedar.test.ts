@@ -247,6 +247,45 @@ test('versions that make room for others decide as before when they are asked ag
   }
 });
 
+test('a policy that begins with a tool is given to no other, and nothing changes by that', () => {
+  const text = `
+@id("bash") permit (principal, action, resource) when { context.tool == "Bash" && context.isolated };
+@id("fails") permit (principal, action, resource) when { context.tool == "Over" && 9223372036854775807 + 1 > 0 };
+@id("late") permit (principal, action, resource) when { 9223372036854775807 + 1 > 0 && context.tool == "Late" };
+@id("either") forbid (principal, action, resource) when { context.tool == "Read" || context.risk == "high" };
+@id("unless") permit (principal, action, resource) unless { context.tool == "Bash" };
+@id("order") permit (principal, action, resource) when { "Swap" == context.tool };`;
+  const { rules } = readCedar(cedar, text);
+  expect(rules.map(({ tool }) => tool)).toEqual(['Bash', 'Over', null, null, null, null]);
+  cedar.preparsePolicySet('whole', { staticPolicies: text });
+  for (const tool of ['Bash', 'Over', 'Late', 'Read', 'Swap', 'other', '']) {
+    for (const risk of RISKS) {
+      const request = aRequest({ tool, risk });
+      const call = { ...cedarRequest(request), preparsedPolicySetId: 'whole' };
+      const whole = cedar.statefulIsAuthorized(call);
+      const failed = whole.type === 'success' && whole.response.diagnostics.errors.length > 0;
+      const decided = engine.decide({ id: 'tools', version: 1, text, rules }, request);
+      const isForbidden = risk === 'high' || tool === 'Read';
+      expect({ tool, failed, rule: decided.rule }).toEqual({
+        tool,
+        failed: true,
+        rule: isForbidden ? 'either' : 'error',
+      });
+    }
+  }
+});
+
+test.each([
+  ['when { context["subj\\u{65}ct"] like "rm *" }', 'allow'],
+  ['unless { context has "subj\\u{65}ct" }', 'deny'],
+  ['when { context["\\x73ubject"] like "rm *" }', 'allow'],
+])('a fact whose name an escape hides is there: %s', (condition, expected) => {
+  const text = `@id("sly") permit (principal, action, resource) ${condition};`;
+  const { rules } = readCedar(cedar, text);
+  const decided = engine.decide({ id: text, version: 1, text, rules }, aRequest());
+  expect(decided.verdict).toBe(expected);
+});
+
 test('a thousand policies are read and decide', async () => {
   const text = Array.from(
     { length: 1_000 },
