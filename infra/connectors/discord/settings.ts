@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ConnectorError } from '../contract.ts';
 
-const Settings = z.object({
+const Settings = z.strictObject({
   /** Where Discord's API is: its own address but in tests. */
   apiRoot: z
     .url({ protocol: /^https?$/ })
