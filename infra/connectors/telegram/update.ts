@@ -12,7 +12,8 @@ export interface Self {
 /** What Telegram sends holds 4,096; a server that sends more is not Telegram's. */
 const TEXT_LENGTH_MAX = 16_384;
 const TITLE_LENGTH_MAX = 256;
-const ARGS_SEPARATOR = /\s/;
+/** Telegram's own names have no `-`, and what it marks as a command ends before one: `/admin-channel` is read whole. */
+const COMMAND = /^\/([A-Za-z0-9_-]{1,64})(?:@(\w{1,64}))?(?=\s|$)/;
 
 /** What became of one raw update. */
 export type Reading =
@@ -95,14 +96,13 @@ function commandOf(
   { text = '', entities = [], forward_origin: origin }: Message,
   { botName }: Self,
 ): { readonly name: string; readonly args: string } | null {
-  const entity = entities.find(({ type, offset }) => type === 'bot_command' && offset === 0);
-  if (entity === undefined || origin !== undefined) return null;
-  const [name = '', target] = text.slice(1, entity.length).split('@');
+  const isMarked = entities.some(({ type, offset }) => type === 'bot_command' && offset === 0);
+  const typed = COMMAND.exec(text);
+  if (!isMarked || typed === null || origin !== undefined) return null;
+  const [whole, name = '', target] = typed;
   // Another bot's command is just something that was said.
-  if (name === '' || (target !== undefined && !isName(target, botName))) return null;
-  const rest = text.slice(entity.length);
-  if (rest !== '' && !ARGS_SEPARATOR.test(rest.charAt(0))) return null;
-  return { name: name.toLowerCase(), args: rest.trim() };
+  if (target !== undefined && !isName(target, botName)) return null;
+  return { name: name.toLowerCase(), args: text.slice(whole.length).trim() };
 }
 
 function isName(one: string, other: string): boolean {

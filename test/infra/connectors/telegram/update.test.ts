@@ -66,6 +66,17 @@ test('a command is for us with our name or none, and is said by its sender himse
   });
 });
 
+test('a name with a dash is read whole, though the network marks only what is before it', () => {
+  expect(command('/admin-channel enable', 6)).toMatchObject({
+    kind: 'command',
+    name: 'admin-channel',
+    args: 'enable',
+  });
+  expect(command('/admin-channel@RookeryBot enable', 6)).toMatchObject({ name: 'admin-channel' });
+  expect(command('/admin-channel@OtherBot enable', 6)).toMatchObject({ kind: 'message' });
+  expect(command('/agents, please', 7)).toMatchObject({ kind: 'message' });
+});
+
 test('channels and anonymous admins are nobody who could be linked', () => {
   const channel = { id: -100_7, type: 'channel', title: 'News' };
   expect(
