@@ -104,7 +104,7 @@ function votesOf({ ago }: Context, { votes }: Approval): string | null {
 }
 
 /** What decided when it was asked, and by which rule. */
-function gateOf({ gate }: Approval): string | null {
+export function gateOf({ gate }: Approval): string | null {
   if (gate === null) return null;
   if (gate.by === 'standing') return `approved for ever (${gate.standingId ?? ''})`;
   const which = `${gate.verdict} by the rule ${plainLine(gate.rule)} (${gate.engine})`;

@@ -60,7 +60,8 @@ interface Enrolment {
   readonly flags: EnrolFlags;
 }
 
-async function enrol(io: CliIo, { url, secret, flags }: Enrolment): Promise<void> {
+/** Also for the terminal UI, which asks for address and secret. */
+export async function enrol(io: CliIo, { url, secret, flags }: Enrolment): Promise<void> {
   const fingerprint = fingerprintIn(secret);
   checkWay(url);
   const path = profilePath(dataDirOf(flags, io), io);

@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import { parseDetachKey } from '../attach/detach-key.ts';
 import { adminCommand } from '../command.ts';
+import { readConnection } from '../connection.ts';
 import { inContext } from '../context.ts';
 import type { CliIo } from '../io.ts';
 import { SCREEN, SCREENS, type ScreenName } from '../tui/screens.ts';
@@ -35,9 +36,13 @@ export function tuiCommand(io: CliIo): Command {
     .action((_flags, command) =>
       inContext(command, io, async (context) => {
         const { runTui } = await import('../tui/start.ts');
-        const { screen, ascii }: TuiFlags = command.opts();
+        const { ascii, screen }: TuiFlags = command.opts();
+        const { key, identity = null } = readConnection(context.flags, io);
+        const isStranger = key === null && identity === null;
         const detachKey = parseDetachKey(io.env['ROOKERY_DETACH_KEY'] ?? 'ctrl-]');
-        await runTui(context, { screen, isAscii: ascii === true, detachKey });
+        // Who has neither key nor certificate begins where he gets one.
+        const first = isStranger ? 'access' : screen;
+        await runTui(context, { screen: first, isAscii: ascii === true, detachKey });
       }),
     );
 }

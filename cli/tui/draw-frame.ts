@@ -83,7 +83,7 @@ function labelOf(state: State, name: ScreenName): string {
   return waiting > 0 ? `${label} (${waiting})` : label;
 }
 
-/** As many as fit, around the one that is shown. */
+/** As many as fit, from the first on, as long as the one that is shown is among them. */
 function tabLine(state: State): Line {
   const tabs = SCREENS.map((name, index): Line => {
     const isHere = name === state.screen;
@@ -91,24 +91,12 @@ function tabLine(state: State): Line {
     return [span(isHere ? `▸${text} ` : ` ${text} `, isHere ? 'strong' : 'plain')];
   });
   const here = SCREENS.indexOf(state.screen);
-  let [first, last] = [here, here];
-  const width = (): number =>
-    tabs.slice(first, last + 1).reduce((sum, tab) => sum + widthOfLine(tab), 0);
   const room = state.size.columns - 2;
-  for (let isGrowing = true; isGrowing;) {
-    isGrowing = false;
-    for (const [from, to] of [
-      [first, last + 1],
-      [first - 1, last],
-    ] as const) {
-      if (from < 0 || to >= tabs.length) continue;
-      const before: readonly [number, number] = [first, last];
-      [first, last] = [from, to];
-      if (width() <= room) isGrowing = true;
-      else [first, last] = before;
-      if (isGrowing) break;
-    }
-  }
+  const width = (from: number, to: number): number =>
+    tabs.slice(from, to + 1).reduce((sum, tab) => sum + widthOfLine(tab), 0);
+  let [first, last] = [0, here];
+  while (first < here && width(first, last) > room) first += 1;
+  while (last < tabs.length - 1 && width(first, last + 1) <= room) last += 1;
   return [
     span(first > 0 ? '‹' : ' ', 'dim'),
     ...tabs.slice(first, last + 1).flat(),

@@ -1,5 +1,6 @@
 import type { ApiClient } from '../client.ts';
 import type { Agent } from '../resolve.ts';
+import type { EnrolWish } from './enrol-here.ts';
 
 /** What a piece of text means; colours come from it and are never all that tells. */
 export type Tone = 'plain' | 'dim' | 'strong' | 'good' | 'warn' | 'bad' | 'accent' | 'title';
@@ -172,6 +173,8 @@ export interface Api {
   readonly now: () => number;
   /** Where paths that a person gives begin. */
   readonly cwd: string;
+  /** Gets this machine a certificate. Answers what a person should know then. */
+  readonly enrol: (wish: EnrolWish) => Promise<string>;
 }
 
 export interface Page {

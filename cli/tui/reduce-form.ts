@@ -119,10 +119,12 @@ function choose(form: FormDialog, field: Field, key: Key): FormDialog {
   const typed = key.name === 'backspace' ? shortened(form.typed) : form.typed + key.text;
   if (typed === form.typed) return form;
   const options = optionsOf(field, typed);
-  const isThere = options.some(({ value }) => value === form.values[field.name]);
-  const [first] = options;
+  // Who types the beginning of a word means that one, and not another that has it inside.
+  const begins = options.find(({ label }) => label.toLowerCase().startsWith(typed.toLowerCase()));
+  const chosen = options.find(({ value }) => value === form.values[field.name]);
+  const next = (typed === '' ? chosen : (begins ?? chosen)) ?? options[0];
   const narrowed = { ...form, typed, problem: null };
-  return isThere || first === undefined ? narrowed : write(narrowed, field, first.value);
+  return next === undefined ? narrowed : write(narrowed, field, next.value);
 }
 
 function nextField(state: State, form: FormDialog, field: Field): Step {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DetachKey } from '../attach/detach-key.ts';
 import type { Context } from '../context.ts';
 import type { Handle } from './app.ts';
+import { enrolHere } from './enrol-here.ts';
 import { failureOf } from './failure.ts';
 import { lendTerminal } from './lend.ts';
 import { followNews } from './live.ts';
@@ -35,11 +36,12 @@ export function createRunner(options: RunnerOptions): Runner {
   const { context, store } = options;
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, context.signal]);
-  const { client, admin, io } = context;
+  const { client, io } = context;
   let workspace: WorkspaceRef | null = null;
   let news = new AbortController();
-  const api = (): Api => ({ client, admin, workspace, now: () => io.now(), cwd: io.cwd });
-  const pages = createLoader(store, { api, signal });
+  const api = (): Api => apiOf(context, workspace);
+  const ready = Promise.withResolvers<void>();
+  const pages = createLoader(store, { api, signal, ready: ready.promise });
 
   const enter = (next: WorkspaceRef): void => {
     workspace = next;
@@ -88,12 +90,25 @@ export function createRunner(options: RunnerOptions): Runner {
       if (signal.aborted) return;
       if (found !== null) enter(found);
       store.dispatch({ kind: 'workspace', workspace: found });
+      ready.resolve();
       store.dispatch({ kind: 'start' });
     },
     close() {
       clearInterval(ticking);
       stop.abort();
     },
+  };
+}
+
+function apiOf(context: Context, workspace: WorkspaceRef | null): Api {
+  const { client, admin, io } = context;
+  return {
+    client,
+    admin,
+    workspace,
+    now: () => io.now(),
+    cwd: io.cwd,
+    enrol: (wish) => enrolHere(context, wish),
   };
 }
 
@@ -115,7 +130,11 @@ async function act(
   }
 }
 
-function createLoader(store: Store, { api, signal }: Hands) {
+/** `ready`: it is known of which workspace everything is. */
+function createLoader(
+  store: Store,
+  { api, signal, ready }: Hands & { readonly ready: Promise<void> },
+) {
   const last = { endedMs: 0, tookMs: 0, pageId: 0 };
 
   /** Another page is what somebody waits for; the same one again is only news. */
@@ -128,6 +147,8 @@ function createLoader(store: Store, { api, signal }: Hands) {
 
   return {
     async load({ pageId, ref }: Extract<Effect, { kind: 'load' }>): Promise<void> {
+      // That page is for who cannot get in.
+      if (ref.page !== 'access') await ready;
       await rest(pageId);
       if (signal.aborted) return;
       const beganMs = performance.now();

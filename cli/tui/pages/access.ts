@@ -4,8 +4,8 @@ import { ExplanationSchema } from '../../../domain/schema/explain.ts';
 import { UserSchema } from '../../../domain/schema/user.ts';
 import { CliError } from '../../exit.ts';
 import { plainLine } from '../../text.ts';
-import type { Action, Api, Block, Model, Page, Row, Tone } from '../model.ts';
-import { cell, changeAsAdmin, doing, fact, PRESS, timeCell, typing } from './part.ts';
+import type { Action, Api, Block, Model, Outcome, Page, Row, Tone } from '../model.ts';
+import { cell, changeAsAdmin, doing, fact, PRESS, timeCell, typing, words } from './part.ts';
 
 type Certificate = z.output<typeof CertificateSchema>;
 type User = z.output<typeof UserSchema>;
@@ -80,7 +80,10 @@ export function accessModel(parts: AccessParts): Model {
       rows: (certificates.value ?? []).map((each) => rowOf(each, names)),
       empty,
     },
-    actions: users.value === null || users.value.length === 0 ? [] : [offerAction(users.value)],
+    actions: [
+      enrolAction(parts.origin),
+      ...(users.value === null || users.value.length === 0 ? [] : [offerAction(users.value)]),
+    ],
   };
 }
 
@@ -151,6 +154,55 @@ function revokeAction({ id, label }: Certificate, owner: string): Action {
       const path = `/v1/certificates/${id}`;
       await changeAsAdmin(api, { method: 'DELETE', path, schema: z.unknown() });
       return { words: 'Revoked.' };
+    },
+  });
+}
+
+function enrolAction(origin: string): Action {
+  return doing({
+    key: 'e',
+    label: 'enrol this machine',
+    ask: {
+      title: 'Enrol this machine',
+      words: [
+        'Makes a key that never leaves this machine, and has it certified for the admin listener.',
+        'The secret is one of rookery enrol-secret on the server, or of an admin (o on this page).',
+      ],
+      fields: [
+        { name: 'url', label: 'Address', kind: 'text', initial: origin, hint: 'of the API' },
+        { name: 'secret', label: 'Secret', kind: 'secret', hint: 'begins with rkb_; not shown' },
+        {
+          name: 'label',
+          label: 'Machine',
+          kind: 'text',
+          optional: true,
+          hint: 'a name of it, for lists',
+        },
+        {
+          name: 'replace',
+          label: 'If it has one',
+          kind: 'choice',
+          options: [
+            { value: 'no', label: 'keep that certificate' },
+            { value: 'yes', label: 'put the new one in its place' },
+          ],
+        },
+      ],
+      confirm: PRESS,
+      verb: 'enrol this machine',
+    },
+    busy: 'Enrolling',
+    run: async (api, { url = '', secret = '', label = '', replace = 'no' }): Promise<Outcome> => {
+      const said = await api.enrol({ url, secret, label, replace: replace === 'yes' });
+      const blocks: readonly Block[] = [
+        ...said.split('\n').map((text) => words(text)),
+        words(''),
+        words(
+          'Leave with q and start rookery tui again: then it comes with the certificate.',
+          'strong',
+        ),
+      ];
+      return { words: 'This machine is enrolled.', show: { title: 'Enrolled', blocks } };
     },
   });
 }

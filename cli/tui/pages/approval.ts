@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Verdict } from '../../../domain/approval.ts';
 import { ApprovalSchema, DecidedSchema } from '../../../domain/schema/approval.ts';
-import { isDigestOfPayload, payloadText, prettyJson } from '../../approval-view.ts';
+import { gateOf, isDigestOfPayload, payloadText, prettyJson } from '../../approval-view.ts';
 import type { Approval } from '../../resolve.ts';
 import { plainLine } from '../../text.ts';
 import { editBlocks } from '../edits.ts';
@@ -49,7 +49,7 @@ export function approvalModel(approval: Approval): Model {
         ? [
             decideAction(approval, 'grant'),
             decideAction(approval, 'refuse'),
-            foreverAction(approval),
+            ...(approval.mayStand ? [foreverAction(approval)] : []),
           ]
         : [],
   };
@@ -62,7 +62,10 @@ function factsOf(approval: Approval): readonly Block[] {
     ...fact('What', title, 'strong'),
     ...fact('State', state, STATE_TONES[state]),
     ...fact('Risk', `${risk}: the role ${roleNeeded} decides`, RISK_TONES[risk]),
-    ...fact('Asked by', `${askerKind} ${askerId}, for ${requestedBy}`),
+    ...fact('Asked by', `${askerKind} ${askerId}`),
+    ...(requestedBy === askerId ? [] : fact('For', requestedBy)),
+    ...fact('Policy', gateOf(approval)),
+    ...fact('Sent to', approval.recipients.join(', ')),
     ...timeFact('Asked', approval.requestedAt),
     ...(state === 'open'
       ? timeFact('Expires', approval.expiresAt)

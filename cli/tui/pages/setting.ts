@@ -96,11 +96,19 @@ function settingRow(view: SettingsView, place: Place): Row {
     id: place.name,
     cells: [
       cell(KINDS[place.name].label),
-      cell(wordsOf(value, KINDS[place.name].nothing), isOwn ? 'strong' : 'plain'),
+      cell(
+        labelOf(place.name, wordsOf(value, KINDS[place.name].nothing)),
+        isOwn ? 'strong' : 'plain',
+      ),
       cell(origin === 'default' ? 'nobody: built in' : origin, isOwn ? 'plain' : 'dim'),
     ],
     actions: [changeAction(view, place), ...(isOwn ? [inheritAction(view, place)] : [])],
   };
+}
+
+function labelOf(name: SettingName, words: string): string {
+  const { options = [] } = KINDS[name].field;
+  return options.find(({ value }) => value === words)?.label ?? words;
 }
 
 function wordsOf(value: unknown, nothing: string): string {

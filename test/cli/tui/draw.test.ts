@@ -60,8 +60,8 @@ describe('a frame', () => {
     ]) {
       const text = frame(state);
       // Control characters are what is looked for.
-      // oxlint-disable-next-line no-control-regex
       expect(text).not.toMatch(
+        // oxlint-disable-next-line no-control-regex
         /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/,
       );
     }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Model, Row } from '../../../cli/tui/model.ts';
+import type { Field, Model, Row } from '../../../cli/tui/model.ts';
 import { selectedRow } from '../../../cli/tui/layout.ts';
 import { currentPage, type State } from '../../../cli/tui/state.ts';
 import { doing, PRESS, to, typing } from '../../../cli/tui/pages/part.ts';
@@ -216,7 +216,7 @@ describe('a form', () => {
     },
     { name: 'secret', label: 'Secret', kind: 'secret' },
     { name: 'why', label: 'Why', kind: 'text', unless: ({ role = '' }) => role === 'viewer' },
-  ] as const satisfies readonly import('../../../cli/tui/model.ts').Field[];
+  ] as const satisfies readonly Field[];
   const model = textOf(1, [
     doing({
       key: 'x',

@@ -87,6 +87,10 @@ export function approvalOf(payload: unknown, fields: Partial<Approval> = {}): Ap
     options: [],
     votes: [],
     delivery: null,
+    contextId: null,
+    gate: null,
+    mayStand: true,
+    recipients: [],
     ...fields,
   };
 }

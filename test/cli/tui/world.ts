@@ -5,6 +5,10 @@ import { insertAgents } from '../../../infra/db/queries/agent.ts';
 import { findOrCreateSpawn } from '../../../infra/db/queries/spawn.ts';
 import { createWorkspace } from '../../../infra/db/queries/workspace.ts';
 import { sha256Hex } from '../../../infra/digest.ts';
+import { pairingHash } from '../../../api/chat/pair.ts';
+import { insertConnector } from '../../../infra/db/queries/connector.ts';
+import { insertPairing } from '../../../infra/db/queries/pairing.ts';
+import { insertUser } from '../../../infra/db/queries/user.ts';
 import { makeKey, openTestApi } from '../../api/harness.ts';
 import type { TestDatabase } from '../../support/postgres.ts';
 import { makeApproval } from '../../support/records.ts';
@@ -27,6 +31,9 @@ const AGENTS: readonly {
   { name: 'crawler', state: 'failed', detail: 'the CLI ended with code 1', type: 'gemini' },
 ];
 
+const CONNECTOR_ID = idOf('connector', 1);
+/** As the bot told it to whoever asked to be linked. */
+export const TOKEN = 'ABCD-EFGH-JKMN';
 export const WORKSPACE_ID = idOf('workspace', 1);
 
 /** A real API on a port, with a workspace in which something is going on. */
@@ -61,7 +68,33 @@ export async function openWorld(database: TestDatabase) {
       state,
     })),
   );
-  return { api, running, key, db };
+  await insertUser(db, { id: idOf('user', 1), name: 'Anna Älv', createdBy: 'test' });
+  await insertUser(db, { id: idOf('user', 2), name: 'Bo', createdBy: 'test' });
+  await insertConnector(db, {
+    id: CONNECTOR_ID,
+    network: 'telegram',
+    name: 'shop-bot',
+    settings: {},
+    createdBy: 'test',
+    secretRef: 'env:SHOP_BOT_TOKEN',
+    sealedSecret: null,
+    webhookSecret: Buffer.from('x'),
+  });
+  await insertPairing(db, {
+    id: idOf('pairing', 1),
+    connectorId: CONNECTOR_ID,
+    subject: '4711008',
+    displayName: 'Bo 🐦 the boss',
+    tokenHash: pairingHash(TOKEN),
+    lifeMs: 600_000,
+  });
+  const env = {
+    ROOKERY_URL: running.url,
+    ROOKERY_ADMIN_URL: running.url,
+    ROOKERY_API_KEY: key.secret,
+    ROOKERY_WORKSPACE: 'shop',
+  };
+  return { api, running, key, db, env };
 }
 
 export function agentId(number: number): AgentId {
