@@ -32,7 +32,7 @@ export function testCommand(io: CliIo): Command {
       'Says what the policy that holds, or another version, answers to a request that you make up, and by which ' +
       'rule. Nothing happens, and nothing is recorded.',
     examples: [
-      ['rookery policy test agent.prompt --tool Bash --subject "rm -rf build"', 'a command'],
+      ['rookery policy test agent.prompt --tool Bash --subject "npm publish"', 'a command'],
       ['rookery policy test agent.spawn --principal user:ada --role operator', 'by a person'],
     ],
   })
