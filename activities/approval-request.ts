@@ -171,12 +171,10 @@ async function insert(
 ): Promise<Approval> {
   const { risk, note, template, audit } = gated;
   const { role, quorum, ...times } = termsOf(risks, risk, policy);
-  const decides = note.verdict === 'ask' ? 'people' : note.by;
   const record = recordOf(approvalId, 'requested', {
     ...data,
     risk,
     role,
-    decides,
     rule: note.rule,
   });
   const { approval } = await openApproval(db, {
@@ -192,7 +190,8 @@ async function insert(
     ...times,
     gate: note,
     record: {
-      ...record,
+      // The event tells people that they are asked; what the gate decides is told as decided.
+      ...(note.verdict === 'ask' ? { events: record.events ?? [] } : {}),
       audits: [...(record.audits ?? []), ...(audit === undefined ? [] : [audit])],
     },
   });

@@ -53,6 +53,8 @@ export interface RemindApproval {
   readonly escalate: boolean;
 }
 
+export type AskPeople = Omit<RemindApproval, 'escalate'>;
+
 /** `askerTold`: the asker knows already that it is decided, so the approval's run need not tell it. */
 type RecordedVote = DecisionOutcome & { readonly askerTold?: boolean };
 
@@ -113,6 +115,16 @@ export function createApprovalActivities(deps: ApprovalDeps) {
       });
       // The asker of an approval that was never opened is gone, so nobody can act on it.
       return closed.kind === 'missing' ? 'voided' : closed.state;
+    },
+
+    /** Idempotent: its event has one key. What the gate was to decide, and may not any more, is asked of people. */
+    async askPeople({ approvalId, workspaceId }: AskPeople): Promise<void> {
+      const approval = await getApproval(db, approvalId);
+      if (approval?.state !== 'open') return;
+      const { risk, role, askerKind, askerId } = approval;
+      const asker = askerKind === 'agent' ? { agentId: askerId } : {};
+      const { events = [] } = recordOf(approvalId, 'requested', { ...asker, risk, role });
+      await appendRecord(db, { workspaceId, events });
     },
 
     /** Idempotent: each reminder has one key. */

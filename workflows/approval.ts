@@ -108,7 +108,7 @@ async function open(approval: Approval): Promise<void> {
     if (outcome.kind === 'decided' || outcome.kind === 'already') return;
     if (tries === GATE_TRIES) {
       const { approvalId, workspaceId } = approval.input;
-      return core.remindApproval({ approvalId, workspaceId, escalate: false });
+      return core.askPeople({ approvalId, workspaceId });
     }
     decision = (await openRow(approval))?.decision ?? null;
   }

@@ -84,8 +84,8 @@ test('what was approved for ever is granted by itself, delivered, counted and au
     votes: [{ principalId: id, principalKind: 'standing', verdict: 'grant' }],
   });
   await asking.until(`/v1/approvals/${String(approvalId)}`, ({ delivery }) => delivery !== null);
-  const told = api.host.delivered.filter((each) => each.agentId === next);
-  expect(told).toMatchObject([{ delivery: { kind: 'decision', verdict: 'allow' } }]);
+  const delivered = api.host.delivered.filter((each) => each.agentId === next);
+  expect(delivered).toMatchObject([{ delivery: { kind: 'decision', verdict: 'allow' } }]);
   expect(itemsIn((await asOperator(list)).body['items'])).toMatchObject([{ id, uses: 1 }]);
   const { rows } = await sql<{ action: string; detail: unknown }>`
     select action, canonical::jsonb->'detail' as detail from audit
@@ -106,6 +106,14 @@ test('what was approved for ever is granted by itself, delivered, counted and au
     standingId: id,
   });
   expect(api.host.delivered.filter((each) => each.agentId === agentId)).toHaveLength(1);
+  const events = await asOperator(`/v1/workspaces/${workspaceId}/events?limit=200`);
+  const told = itemsIn(events.body['items']).filter((each) => each['subjectId'] === approvalId);
+  // Nobody is told that he is asked.
+  expect(told.map(({ type }) => type)).toEqual([
+    'approval.voted',
+    'approval.decided',
+    'approval.delivered',
+  ]);
 });
 
 test.each([

@@ -80,7 +80,7 @@ test.each(['grant', 'refuse'] as const)(
     const state = verdict === 'grant' ? 'granted' : 'refused';
     expect(await handle.result()).toEqual({ state });
     expect(votes).toMatchObject([{ approvalId, principalKind: 'policy', verdict }]);
-    expect(called('remindApproval', approvalId)).toEqual([]);
+    expect(called('askPeople', approvalId)).toEqual([]);
   },
 );
 
@@ -93,7 +93,7 @@ test('what the gate may decide no more is left to people, who hear of it at once
       : { kind: 'decided', state: 'refused' };
   };
   const { approvalId, handle } = await ask();
-  await until('the reminder', () => called('remindApproval', approvalId).length === 1);
+  await until('the question', () => called('askPeople', approvalId).length === 1);
   expect(votes.map(({ principalKind }) => principalKind)).toEqual(['standing', 'standing']);
   expect(new Set(votes.map(({ nonce }) => nonce)).size).toBe(2);
   const person = { principalKind: 'user', principalId: 'usr_1', verdict: 'refuse' } as const;

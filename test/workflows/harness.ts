@@ -115,6 +115,7 @@ export function createEdge(): Edge {
         note('closeApproval', input);
         return input.as;
       },
+      askPeople: async (input) => note('askPeople', input),
       remindApproval: async (input) => note('remindApproval', input),
       finishSpawn: async (input) => note('finishSpawn', input),
       takeOver: async (input) => {
