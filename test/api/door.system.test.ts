@@ -249,25 +249,36 @@ describe.each(adminRoutes.map((route) => [route.name, route] as const))('%s', (_
 
   test('is reached by no connection without a certificate that is good', async () => {
     const bare = new Agent({ connect: { ca: door.authority.certificate } });
-    for (const agent of [bare, stranger.agent, expired.agent]) {
-      expect(await isRefused(say(pathTo(path), { ...what, agent }))).toBe(true);
-    }
+    const agents = [bare, stranger.agent, expired.agent];
+    const refused = await Promise.all(
+      agents.map((agent) => isRefused(say(pathTo(path), { ...what, agent }))),
+    );
     await bare.destroy();
-    for (const { agent } of [revoked, unknown]) {
-      expect((await say(pathTo(path), { ...what, agent })).status).toBe(401);
-    }
+    expect(refused).toEqual([true, true, true]);
+    const statuses = await Promise.all(
+      [revoked, unknown].map(async ({ agent }) => {
+        const ask = () => say(pathTo(path), { ...what, agent });
+        // A connection that was open may be cut just then; a new one is told why.
+        const { status } = await ask().catch(ask);
+        return status;
+      }),
+    );
+    expect(statuses).toEqual([401, 401]);
   });
 
   test.runIf(isUserAccess(route.access))('asks for the role, of each one', async () => {
     const needed = isUserAccess(route.access) ? route.access.role : 'viewer';
-    for (const role of ROLES) {
-      const answer = await say(pathTo(path), { ...what, agent: (await clientOf(role)).agent });
-      const isLetIn = answer.status !== 401 && answer.status !== 403;
-      expect([role, answer.status, isLetIn]).toEqual([
-        role,
-        answer.status,
-        covers(role, needed) || answer.status === 404,
-      ]);
+    const answers = await Promise.all(
+      ROLES.map(async (role) => {
+        const { agent } = await clientOf(role);
+        const { status } = await say(pathTo(path), { ...what, agent });
+        return { role, status };
+      }),
+    );
+    for (const { role, status } of answers) {
+      const isLetIn = status !== 401 && status !== 403;
+      const expected = covers(role, needed) || status === 404;
+      expect([role, status, isLetIn]).toEqual([role, status, expected]);
     }
   });
 });
