@@ -223,7 +223,8 @@ function offerCommands(
   let applicationId = '';
   const registrar = createCommandRegistrar({ ...options, applicationId: () => applicationId });
   client.ws.on(GatewayDispatchEvents.Ready, (payload: unknown) => {
-    applicationId = Ready.parse(payload).application.id;
+    const read = Ready.safeParse(payload);
+    if (read.success) applicationId = read.data.application.id;
   });
   client.on(Events.GuildAvailable, ({ id }) => offer(id));
   client.on(Events.GuildCreate, ({ id }) => offer(id));
@@ -231,8 +232,9 @@ function offerCommands(
   function offer(guildId: string): void {
     registrar.offer(guildId).catch((error: unknown) => {
       if (signal.aborted) return;
-      const reason = readError(error).message;
+      const { kind, message: reason } = readError(error);
       log.warn({ guildId, reason }, 'Discord did not take the commands of a guild');
+      if (kind !== 'rejected') return;
       sink.changed(
         'connected',
         `Server ${guildId} offers no commands: invite the bot again with the scope applications.commands.`,
@@ -257,8 +259,8 @@ function mayRead(client: Client, id: string): boolean {
   const channel = client.channels.cache.get(id);
   if (channel === undefined || channel.isDMBased() || !('guild' in channel)) return true;
   const { me } = channel.guild.members;
-  // Not told who we are in there: then Discord says whether we may.
-  if (me === null) return true;
+  // Not told who we are in there, or what a thread belongs to: then Discord says whether we may.
+  if (me === null || (channel.isThread() && channel.parent === null)) return true;
   return channel
     .permissionsFor(me)
     .has([PermissionFlagsBits.ViewChannel, PermissionFlagsBits.ReadMessageHistory]);

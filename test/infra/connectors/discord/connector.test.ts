@@ -230,6 +230,7 @@ describe('Discord', () => {
     const [unseen, hidden] = channels;
     if (unseen === undefined || hidden === undefined) throw new Error('There are no channels.');
     const direct = server.world.addChannel({});
+    const orphan = server.world.addChannel({ guild, type: 11, parentId: server.world.nextId() });
     const reader = await read();
     server.say(channel, ada, 'one');
     server.say(direct, ada, 'two');
@@ -237,15 +238,16 @@ describe('Discord', () => {
     await reader.stop();
     server.say(unseen, ada, 'in a channel that we never heard of');
     server.say(direct, ada, 'between us');
+    server.say(orphan, ada, 'in a thread of nothing');
     hidden.isHidden = true;
     server.say(hidden, ada, 'a secret');
     server.requests.splice(0);
     await readAnew();
     await expect
       .poll(() => texts().slice(2).sort(), WAIT)
-      .toEqual(['between us', 'in a channel that we never heard of']);
+      .toEqual(['between us', 'in a channel that we never heard of', 'in a thread of nothing']);
     const asked = server.requests.filter((request) => /^GET .*messages$/.test(request));
-    expect(asked.length).toBeLessThanOrEqual(4);
+    expect(asked.length).toBeLessThanOrEqual(5);
     expect(asked.join()).not.toContain(hidden.id);
   });
 
