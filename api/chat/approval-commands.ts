@@ -6,10 +6,11 @@ import {
   DecidedSchema,
 } from '../../domain/schema/approval.ts';
 import { pageOf } from '../../domain/schema/page.ts';
+import { ApprovedForeverSchema } from '../../domain/schema/standing-approval.ts';
 import { findApprovalByCode, getApproval } from '../../infra/db/queries/approval.ts';
 import { wasPressedBy } from '../../infra/db/queries/approval-card.ts';
 import { auditRefusal } from './audit.ts';
-import { approvalFacts } from './card.ts';
+import { approvalFacts, choicesOf } from './card.ts';
 import { firstWord, UsageError, type ChatCommand } from './command.ts';
 import { bold, cleanLine, code, plain } from './text.ts';
 import { ask, line, lines, Refused, type KnownTurn, type Reply } from './turn.ts';
@@ -39,6 +40,14 @@ export const approvalCommands: readonly ChatCommand[] = [
     action: 'decideApproval',
     where: 'staff',
     run: (turn, args) => decide(turn, args, 'refuse'),
+  },
+  {
+    name: 'approve-forever',
+    usage: '<code or id> [days]',
+    help: 'lets it, and exactly the same later, happen',
+    action: 'approveForever',
+    where: 'staff',
+    run: approveForever,
   },
 ];
 
@@ -78,13 +87,47 @@ async function decide(turn: KnownTurn, args: string, verdict: 'grant' | 'refuse'
   const { word, rest } = firstWord(args);
   if (word === '') throw new UsageError('Say which approval: its code is on the card.');
   const approval = await findApproval(turn, word);
+  const choices = choicesOf(approval.options);
+  if (choices.length > 0 && !(verdict === 'refuse' && hasDeny(approval.options))) {
+    const labels = choices.map(({ label }) => `“${cleanLine(label, 40)}”`).join(', ');
+    throw new AppError(
+      'conflict',
+      `This dialog has options of its own: choose on the card. ${labels}`,
+    );
+  }
   return decided(turn, {
     approvalId: approval.id,
     title: approval.title,
     digest: approval.digest,
     verdict,
+    optionLabel: null,
     note: rest,
   });
+}
+
+function hasDeny(options: readonly { readonly effect: string }[]): boolean {
+  return options.some(({ effect }) => effect === 'deny');
+}
+
+async function approveForever(turn: KnownTurn, args: string): Promise<Reply> {
+  const { word, rest } = firstWord(args);
+  if (word === '') throw new UsageError('Say which approval: its code is on the card.');
+  if (rest !== '' && !/^[1-9]\d{0,3}$/.test(rest))
+    throw new UsageError('The days are a whole number.');
+  const approval = await findApproval(turn, word);
+  const { decision, standingApprovalId } = await ask(turn, {
+    method: 'POST',
+    path: `/v1/approvals/${approval.id}/approve-forever`,
+    body: { digest: approval.digest, ...(rest === '' ? {} : { expiresInDays: Number(rest) }) },
+    answer: ApprovedForeverSchema,
+  });
+  const title = cleanLine(approval.title, 120);
+  const done = decision.status === 'decided' ? 'Approved, and the same later' : 'Your vote counts';
+  return lines(`${done}: ${title}`, [
+    plain('It is listed and taken back as '),
+    code(standingApprovalId),
+    plain('.'),
+  ]);
 }
 
 /** In the hub of one workspace nothing of another one is shown or decided. */
@@ -115,6 +158,8 @@ export interface Deciding {
   readonly title: string;
   readonly digest: string;
   readonly verdict: 'grant' | 'refuse';
+  /** Of the dialog, where the verdict alone picks none. */
+  readonly optionLabel: string | null;
   readonly note: string;
 }
 
@@ -131,6 +176,7 @@ export async function decided(turn: KnownTurn, what: Deciding): Promise<Reply> {
     body: {
       verdict: what.verdict,
       digest: what.digest,
+      ...(what.optionLabel === null ? {} : { optionLabel: what.optionLabel }),
       ...(note === '' ? {} : { note }),
     },
     answer: DecidedSchema,

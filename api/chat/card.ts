@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Risk } from '../../domain/approval.ts';
 import type { ChatButton, ChatSpan } from '../../domain/chat.ts';
+import type { PromptOption } from '../../domain/prompt.ts';
 import type { Role } from '../../domain/principal.ts';
 import type { ApprovalSchema } from '../../domain/schema/approval.ts';
 import { agentNames } from '../../infra/db/queries/agent-view.ts';
@@ -128,27 +129,77 @@ function factLines(facts: CardFacts): readonly string[] {
   );
 }
 
-/** Approval, verdict and nonce, and nothing about the payload. */
-export function cardButtons(approvalId: string, nonce: string): readonly (readonly ChatButton[])[] {
+/** For the record only: the option that was pressed is what is chosen. */
+const SAYS_NO = /^(?:no|deny|cancel|reject|refuse|abort|exit|quit)\b/i;
+/** More options than any dialog that was seen has. */
+const OPTIONS_MAX = 8;
+const LABEL_CHARS_MAX = 40;
+
+/** Where a dialog has no option that allows it once, one of its own words is chosen; what permits more is not offered. */
+export function choicesOf(options: readonly Pick<PromptOption, 'label' | 'effect'>[]) {
+  if (options.length === 0 || options.some(({ effect }) => effect === 'allow_once')) return [];
+  return options
+    .slice(0, OPTIONS_MAX)
+    .map((option, index) => ({ ...option, index }))
+    .filter(({ effect }) => effect === 'other');
+}
+
+/** Approval, verdict or the place of an option, and nonce: nothing about the payload, whose digest covers the options. */
+export function cardButtons(
+  { approval, prompt }: ApprovalView,
+  nonce: string,
+): readonly (readonly ChatButton[])[] {
+  const choices = choicesOf(prompt?.options ?? []);
+  const data = (what: string): string => `a:${approval.id}:${what}:${nonce}`;
+  const deny = { label: 'Deny', data: data('r'), tone: 'negative', asksReason: true } as const;
+  if (choices.length === 0) {
+    return [[{ label: 'Approve', data: data('g'), tone: 'positive' }, deny]];
+  }
+  const canDeny = prompt?.options.some(({ effect }) => effect === 'deny') === true;
   return [
-    [
-      { label: 'Approve', data: `a:${approvalId}:g:${nonce}`, tone: 'positive' },
-      { label: 'Deny', data: `a:${approvalId}:r:${nonce}`, tone: 'negative', asksReason: true },
-    ],
+    ...choices.map(({ label, index }): readonly ChatButton[] => {
+      const button = { label: cleanLine(label, LABEL_CHARS_MAX) || '…', data: data(String(index)) };
+      return [
+        SAYS_NO.test(label)
+          ? { ...button, tone: 'negative', asksReason: true }
+          : { ...button, tone: 'neutral' },
+      ];
+    }),
+    ...(canDeny ? [[deny]] : []),
   ];
 }
 
 /** Sixteen random bytes. */
-const PRESS = /^a:(apr_[0-7][0-9a-hjkmnp-tv-z]{25}):([gr]):([A-Za-z0-9_-]{22})$/;
-
+const PRESS = /^a:(apr_[0-7][0-9a-hjkmnp-tv-z]{25}):([gr0-7]):([A-Za-z0-9_-]{22})$/;
 export interface PressData {
   readonly approvalId: string;
-  readonly verdict: 'grant' | 'refuse';
+  /** Null where an option was pressed. */
+  readonly verdict: 'grant' | 'refuse' | null;
+  readonly option: number | null;
   readonly nonce: string;
 }
 
 export function parsePress(data: string): PressData | null {
-  const [, approvalId, verdict, nonce] = PRESS.exec(data) ?? [];
+  const [, approvalId, what = '', nonce] = PRESS.exec(data) ?? [];
   if (approvalId === undefined || nonce === undefined) return null;
-  return { approvalId, verdict: verdict === 'g' ? 'grant' : 'refuse', nonce };
+  const isVerdict = what === 'g' || what === 'r';
+  return {
+    approvalId,
+    verdict: isVerdict ? (what === 'g' ? 'grant' : 'refuse') : null,
+    option: isVerdict ? null : Number(what),
+    nonce,
+  };
+}
+
+export interface Choice {
+  readonly verdict: 'grant' | 'refuse';
+  readonly optionLabel: string | null;
+}
+
+/** What a button says about this dialog; null where it has no such option. */
+export function chosen({ prompt }: ApprovalView, { verdict, option }: PressData): Choice | null {
+  if (verdict !== null) return { verdict, optionLabel: null };
+  const choice = choicesOf(prompt?.options ?? []).find(({ index }) => index === option);
+  if (choice === undefined) return null;
+  return { verdict: SAYS_NO.test(choice.label) ? 'refuse' : 'grant', optionLabel: choice.label };
 }

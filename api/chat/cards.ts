@@ -124,7 +124,7 @@ async function showCard(deps: ChatDeps, view: ApprovalView, place: CardPlace): P
     if (!(await insertCard(tx, card))) return;
     await say(deps, tx, {
       ...showPayload(facts),
-      buttons: cardButtons(approvalId, nonce),
+      buttons: cardButtons(view, nonce),
       connectorId: place.connectorId,
       network: found.network,
       workspaceId,
@@ -167,7 +167,7 @@ export async function renewCards(deps: ChatDeps, approvalId: string): Promise<vo
           ...shown.spans,
           plain(`\nApproved so far by ${by.join(', ')}: ${by.length} of ${facts.quorum}.`),
         ],
-        buttons: cardButtons(approvalId, nonce),
+        buttons: cardButtons(view, nonce),
       },
     });
   }
@@ -249,8 +249,10 @@ export async function outcomeOf(
   const note = deciding
     .map(({ note: sealed }) => noteWords(deps.api, sealed))
     .filter((text) => text !== '');
+  const option = deciding.find(({ optionLabel }) => optionLabel !== null)?.optionLabel ?? null;
+  const choice = option === null ? '' : `, choosing “${cleanLine(option, 60)}”`;
   const why = note.length === 0 ? '' : `: ${cleanLine(note.join('; '), 300)}`;
-  return `${outcome}${by.length === 0 ? '' : ` by ${by.join(', ')}`}${at}${why}`;
+  return `${outcome}${by.length === 0 ? '' : ` by ${by.join(', ')}`}${at}${choice}${why}`;
 }
 
 /** Still open after a while: said under each card, once for each occasion. */

@@ -12,7 +12,7 @@ import { namesOfPrincipals } from '../../infra/db/queries/principal.ts';
 import { sha256Hex } from '../../infra/digest.ts';
 import { decided } from './approval-commands.ts';
 import { auditRefusal } from './audit.ts';
-import { parsePress, type PressData } from './card.ts';
+import { chosen, parsePress, type PressData } from './card.ts';
 import { outcomeOf } from './cards.ts';
 import { cleanLine } from './text.ts';
 import { line, TryLater, type KnownTurn, type Reply, type Turn } from './turn.ts';
@@ -87,12 +87,16 @@ interface Taken {
 async function take(turn: KnownTurn, { card, data, note, refuse }: Taken): Promise<Reply> {
   const { db } = turn.deps.api;
   const view = await viewApproval(db, data.approvalId);
+  const choice = view === null ? null : chosen(view, data);
   try {
+    if (view === null || choice === null) {
+      throw new AppError('conflict', 'This card has no such button.');
+    }
     return await decided(turn, {
       approvalId: data.approvalId,
-      title: view?.approval.title ?? '',
+      title: view.approval.title,
       digest: card.digest,
-      verdict: data.verdict,
+      ...choice,
       note,
     });
   } catch (error) {
