@@ -18,6 +18,7 @@ import { findNetwork } from '../../infra/db/queries/chat-place.ts';
 import { getContext, listHubs } from '../../infra/db/queries/context.ts';
 import { approvalChatsOf } from '../../infra/db/queries/direct-chat.ts';
 import { findDeciders, namesOfPrincipals } from '../../infra/db/queries/principal.ts';
+import { getSettings } from '../../infra/db/queries/setting.ts';
 import type { Executor } from '../../infra/db/schema.ts';
 import { sha256Hex } from '../../infra/digest.ts';
 import { noteWords } from '../note.ts';
@@ -52,7 +53,8 @@ async function placesOf(db: Executor, { approval }: ApprovalView): Promise<reado
   const { workspaceId, contextId, role } = approval;
   const hubs = await listHubs(db, { workspaceId });
   const deciders = await findDeciders(db, { workspaceId, contextId, role });
-  const direct = await approvalChatsOf(db, deciders);
+  const { approvals } = (await getSettings(db, { workspaceId, contextId })).effective;
+  const direct = approvals.value === 'hub' ? [] : await approvalChatsOf(db, deciders);
   return [
     ...hubs.flatMap(({ connectorId, chatId, threadId }) =>
       connectorId === null || chatId === null
