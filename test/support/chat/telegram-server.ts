@@ -74,6 +74,9 @@ export class TelegramServer {
   /** What was pushed, and how it was answered. */
   readonly pushes: { readonly status: number; readonly secret: string }[] = [];
   commands: unknown[] = [];
+  /** Messages that the bot handed over, and who hears of each. */
+  sends = 0;
+  onSend: (sends: number) => void = () => undefined;
   readonly bot: Bot = { id: 123_456, username: 'RookeryTestBot', token: TOKEN };
   readonly #updates: Record<string, unknown>[] = [];
   #nextUpdateId = 100_001;
@@ -170,6 +173,10 @@ export class TelegramServer {
     const [, token = '', method = ''] = /^\/bot([^/]+)\/(\w+)$/.exec(request.url ?? '') ?? [];
     const params = await readParams(request);
     this.calls.push({ method, params, atMs: performance.now() });
+    if (method === 'sendMessage' || method === 'sendDocument') {
+      this.sends += 1;
+      this.onSend(this.sends);
+    }
     const index = this.#faults.findIndex((each) => each.method === method);
     const [{ fault } = { fault: null }] = index < 0 ? [] : this.#faults.splice(index, 1);
     if (fault?.kind === 'break-before') return void response.destroy();
