@@ -31,7 +31,7 @@ export function createTokenSignIn(deps: OidcDeps): TokenSignIn {
  * The user whose token this is; null where it is not good, or is of nobody we know. Who it is was decided by a person
  * who linked him, or by the configuration; a name or an address in a token decides nothing.
  */
-export async function authenticateOidc(
+async function authenticateOidc(
   deps: OidcDeps,
   token: string,
   synced: Set<string> = new Set(),

@@ -13,8 +13,8 @@ import { CEDAR_SCHEMA } from './cedar-schema.ts';
 import { characterAt, positionOf, statementsOf } from './cedar-scan.ts';
 
 /** What 2,000 longer policies take. */
-export const POLICY_TEXT_BYTES_MAX = 512 * 1024;
-export const POLICY_RULES_MAX = 2_000;
+const POLICY_TEXT_BYTES_MAX = 512 * 1024;
+const POLICY_RULES_MAX = 2_000;
 /** Beyond that nobody reads them. */
 const PROBLEMS_MAX = 50;
 

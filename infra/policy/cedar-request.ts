@@ -42,7 +42,7 @@ export interface CedarNeeds {
   readonly roles: boolean;
 }
 
-export const EVERYTHING: CedarNeeds = { facts: FACT_NAMES, roles: true };
+const EVERYTHING: CedarNeeds = { facts: FACT_NAMES, roles: true };
 
 /** By the words that occur in a text. An escape may hide one. */
 export function needsOf(text: string): CedarNeeds {

@@ -40,19 +40,3 @@ export function createPolicyMetrics(registry: Registry): PolicyObserver {
     durations.observe({ action, engine }, tookMs / 1_000);
   };
 }
-
-/** What an audit entry says of a decision: names and versions, never what was asked. */
-export function auditOfDecision(
-  request: PolicyRequest,
-  { verdict, rule, engine, version }: PolicyDecision,
-): Readonly<Record<string, unknown>> {
-  const { action, risk, dataClass, principal, resource } = request;
-  return {
-    action,
-    risk,
-    dataClass,
-    principal: `${principal.kind}:${principal.id}`,
-    resource: `${resource.kind}:${resource.id}`,
-    policy: { verdict, rule, engine, version },
-  };
-}

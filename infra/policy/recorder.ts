@@ -63,7 +63,7 @@ export function createPolicyRecorder(
 const mask = createRedactor([]);
 
 /** A request as it may be kept: without secrets, and without long texts. */
-export function recorded(
+function recorded(
   request: PolicyRequest,
   text: RecorderSettings['text'],
 ): { readonly request: PolicyRequest; readonly hasText: boolean } {

@@ -3,7 +3,7 @@ import { ROLES } from '../../../domain/principal.ts';
 import { settings } from '../setting.ts';
 
 /** Signatures with a public key. A shared secret is never one: whoever knows the public key could sign with it. */
-export const TOKEN_ALGORITHMS = [
+const TOKEN_ALGORITHMS = [
   'RS256',
   'RS384',
   'RS512',

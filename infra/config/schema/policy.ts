@@ -19,7 +19,8 @@ const opa = z.strictObject({
     about: 'Which of its documents decides, where a version names none.',
   }),
   timeoutMs: integer(
-    { min: 50, max: 30_000, fallback: 1_000 },
+    // The gate waits five seconds for a policy, whichever engine it has.
+    { min: 50, max: 4_000, fallback: 1_000 },
     {
       env: 'ROOKERY_POLICY_OPA_TIMEOUT_MS',
       about: 'What it has not answered by then is denied.',
