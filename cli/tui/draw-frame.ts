@@ -112,7 +112,7 @@ function rule(state: State): Line {
     .join(' › ');
   const page = currentPage(state);
   const about = page.isLoading && page.model === null ? ' loading ' : '';
-  const lead: Span = span(hasSidebar(state.size) ? '─'.repeat(SIDEBAR_WIDTH + 1) : '─', 'dim');
+  const lead: Span = span(hasSidebar(state.size) ? '─'.repeat(SIDEBAR_WIDTH + 2) : '─', 'dim');
   const title = dialogTitle(state) ?? trail;
   const left: Line = [lead, span(` ${title} `, 'strong')];
   const used = widthOfLine(left) + about.length;

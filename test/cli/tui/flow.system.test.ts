@@ -5,7 +5,8 @@ import { callAs } from '../../api/harness.ts';
 import { checkLeaks } from '../../support/leaks.ts';
 import { createTestDatabase } from '../../support/postgres.ts';
 import { HAS_TMUX, openScreen, type Screen } from './tmux.ts';
-import { EDIT, openWorld, TOKEN, WORKSPACE_ID, idOf } from './world.ts';
+import { EDIT } from './support.ts';
+import { idOf, openWorld, TOKEN, WORKSPACE_ID } from './world.ts';
 
 checkLeaks();
 const world = await openWorld(await createTestDatabase());

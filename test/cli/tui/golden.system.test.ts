@@ -7,7 +7,8 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { checkLeaks } from '../../support/leaks.ts';
 import { createTestDatabase } from '../../support/postgres.ts';
 import { HAS_TMUX, masked, openScreen, type Screen } from './tmux.ts';
-import { ask, COMMAND, EDIT, openWorld } from './world.ts';
+import { EDIT } from './support.ts';
+import { ask, COMMAND, openWorld } from './world.ts';
 
 checkLeaks();
 const world = await openWorld(await createTestDatabase());

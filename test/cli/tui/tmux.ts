@@ -122,7 +122,7 @@ export function masked(text: string, codes: readonly string[]): string {
   const known = codes.reduce((all, code, index) => all.replaceAll(code, `CODE0${index + 1}`), text);
   return known
     .replaceAll(/(?:\d+ (?:s|min|h|d) ago|in \d+ (?:s|min|h|d)|now) \([^)\n]*Z\)[ ]*/g, '<time> ')
-    .replaceAll(/(?:\d+ (?:s|min|h|d) ago|in \d+ (?:s|min|h|d)|\bnow\b) */g, (time) =>
+    .replaceAll(/(?:\d+ (?:s|min|h|d) ago|in \d+ (?:s|min|h|d)|(?<= {2})now(?= |$)) */gm, (time) =>
       '<time>'.padEnd(Math.max(time.length, 10)),
     )
     .replaceAll(

@@ -101,21 +101,6 @@ export function agentId(number: number): AgentId {
   return idOf('agent', number);
 }
 
-/** As a hook of a CLI describes an edit of a file. */
-export const EDIT = {
-  kind: 'permission',
-  text: 'Allow this edit?',
-  subject: 'prices.ts',
-  hookPayload: JSON.stringify({
-    tool: 'replace',
-    input: {
-      file_path: 'shop/prices.ts',
-      old_string: 'export const VAT = 0.19;\nexport const ROUND = 2;\n',
-      new_string: 'export const VAT = 0.21;\nexport const ROUND = 2;\nexport const LIMIT = 100;\n',
-    },
-  }),
-};
-
 /** Longer than any window, so that somebody has to read on. */
 export const COMMAND = {
   kind: 'permission',
