@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { covers } from '../domain/principal.ts';
-import { roleAt } from '../domain/authorize.ts';
+import { covers, type RolePlace } from '../domain/principal.ts';
+import { roleAt, type Place } from '../domain/authorize.ts';
 import { AppError } from '../domain/error.ts';
 import { makeId } from '../domain/id.ts';
 import {
@@ -21,6 +21,7 @@ import { CERTIFICATE_LIFETIME_MS, officeOf, viewIssued } from './certificate-vie
 import type { ApiDeps } from './deps.ts';
 import { peerOf } from './middleware/certificate.ts';
 import type { Caller } from './route.ts';
+import { placeIn } from './target.ts';
 
 /** With one certificate: each machine has one, and renews it once. More would be somebody's store of them. */
 const RENEWALS_MAX = 5;
@@ -100,7 +101,7 @@ export async function revoke({ db }: ApiDeps, { caller, id }: Revocation): Promi
   return db.transaction().execute(async (tx) => {
     const found = await getCertificate(tx, id);
     if (found === null) throw new AppError('not_found', 'There is no such certificate.');
-    await checkNotAbove(tx, caller, found.userId);
+    await checkNotAbove(tx, caller, { userId: found.userId, withPrivate: false });
     const revoked = await revokeCertificate(tx, { id, by: caller.id });
     const after = await getCertificate(tx, id);
     if (after === null) throw new Error('A revoked certificate keeps its row.');
@@ -120,21 +121,38 @@ export async function revoke({ db }: ApiDeps, { caller, id }: Revocation): Promi
   });
 }
 
+interface Somebody {
+  readonly userId: string;
+  /** Whether his own workspace counts, which those above him see nothing of: for what would open it to them. */
+  readonly withPrivate: boolean;
+}
+
 /** Nobody has to do with the certificates of somebody who is above him anywhere. One's own are one's own. */
-export async function checkNotAbove(tx: Executor, caller: Caller, userId: string): Promise<void> {
+export async function checkNotAbove(
+  tx: Executor,
+  caller: Caller,
+  { userId, withPrivate }: Somebody,
+): Promise<void> {
   if (caller.userId === userId) return;
   if ((await getUser(tx, userId)) === null) {
     throw new AppError('not_found', 'There is no such user.');
   }
   const user = await findLiveUser(tx, userId);
-  const above = user?.bindings.find(({ role, place }) => {
-    const at = place.kind === 'installation' ? { workspaceId: null } : place;
+  for (const { role, place } of user?.bindings ?? []) {
+    const at = await placeOf(tx, place, withPrivate);
     const own = roleAt(caller.bindings, at);
-    return own === null || !covers(own, role);
-  });
-  if (above === undefined) return;
-  throw new AppError(
-    'policy_denied',
-    `This user is ${above.role} where you are not, or less: somebody above must do it.`,
-  );
+    if (own !== null && covers(own, role)) continue;
+    throw new AppError(
+      'policy_denied',
+      `This user is ${role} where you are not, or less: somebody above must do it.`,
+    );
+  }
+}
+
+async function placeOf(tx: Executor, place: RolePlace, withPrivate: boolean): Promise<Place> {
+  if (place.kind === 'installation') return { workspaceId: null };
+  const { isPrivate } = await placeIn(tx, place.workspaceId);
+  const { workspaceId } = place;
+  if (place.kind !== 'context') return { workspaceId, isPrivate: withPrivate && isPrivate };
+  return { workspaceId, contextId: place.contextId, isPrivate: withPrivate && isPrivate };
 }

@@ -63,7 +63,7 @@ async function offer(
   const { fingerprint } = officeOf(deps).authority;
   const id = repeatableId('enrolment', [caller.id, idempotencyKey]);
   return deps.db.transaction().execute(async (tx) => {
-    await checkNotAbove(tx, caller, userId);
+    await checkNotAbove(tx, caller, { userId, withPrivate: true });
     if ((await findLiveUser(tx, userId)) === null) {
       throw new AppError('conflict', 'This user is disabled.');
     }

@@ -78,14 +78,19 @@ describe('rookery enrol', () => {
   });
 
   test.each([
-    ['garbage', (secret: string) => `${secret}0`, 2, 'begins with rkb_'],
-    [
-      'another authority',
-      (secret: string) => secret.replace(/[0-9a-f]{64}$/, '0'.repeat(64)),
-      4,
-      'is not good',
-    ],
-  ])('refuses a secret of %s, and stores nothing', async (_name, spoil, code, words) => {
+    {
+      what: 'garbage',
+      spoil: (secret: string) => `${secret}0`,
+      code: 2,
+      words: 'begins with rkb_',
+    },
+    {
+      what: 'another authority',
+      spoil: (secret: string) => secret.replace(/[0-9a-f]{64}$/, '0'.repeat(64)),
+      code: 4,
+      words: 'is not good',
+    },
+  ])('refuses a secret of $what, and stores nothing', async ({ spoil, code, words }) => {
     const { cli, path } = await machine();
     const secret = spoil(await door.offer(await door.makeUser('viewer')));
     const ran = await cli('enrol', door.outside.url, secret);
