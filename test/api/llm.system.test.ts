@@ -48,6 +48,22 @@ test('a call is passed on with the provider’s key, and counted to the microdol
   });
 });
 
+test('a model that is not allowed where the agent works is refused before anything is sent or counted', async () => {
+  const agent = await session();
+  const allow = (models: readonly string[]) =>
+    sql`update agent set spec = spec || ${JSON.stringify({ models })}::jsonb
+      where id = ${agent.agentId}`.execute(db);
+  await allow(['claude-haiku*', 'gpt-5-mini']);
+  const refused = await ask(agent);
+  expect(refused.status).toBe(403);
+  expect(await refused.text()).toContain('claude-sonnet-4-5 is not allowed here');
+  expect(upstream.seen).toEqual([]);
+  expect(await callsOf(agent)).toEqual([]);
+  expect((await ask(agent, { ...ASK, model: 'claude-haiku-4-5' })).status).toBe(200);
+  await allow([]);
+  expect((await ask(agent, { ...ASK, model: 'claude-haiku-4-5' })).status).toBe(403);
+});
+
 test(
   'a stream arrives byte by byte as it was sent, however it was cut',
   { timeout: 60_000 },
