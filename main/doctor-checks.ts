@@ -17,6 +17,7 @@ import { probeIsolation } from '../infra/host/isolation.ts';
 import { readProviders } from '../infra/models/gateway/provider.ts';
 import { resolveTemporal } from '../infra/toolchain/temporal.ts';
 
+import { checkConnectors } from './doctor-connectors.ts';
 import { checkSecrets } from './doctor-secrets.ts';
 import { ROOT_DIR } from './paths.ts';
 
@@ -56,6 +57,7 @@ export const CHECKS: readonly Check[] = [
   { name: 'model gateway', look: checkModels },
   ...AGENT_TYPES.filter((type) => type !== 'custom').map(cliCheck),
   { name: 'secrets', look: checkSecrets },
+  { name: 'connectors', look: checkConnectors },
   { name: 'ports', look: checkPorts },
 ];
 

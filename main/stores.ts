@@ -30,10 +30,21 @@ export async function reachPostgres(config: Config, step: Step): Promise<Running
   const { postgres } = pathsIn(config.dataDir);
   const port = await portOf(join(postgres, 'postgres.json'), 'sql');
   if (port === null) throw notYet('database');
-  const password = (await readFile(join(postgres, 'password'), 'utf8')).trim();
   step.done(`PostgreSQL on 127.0.0.1:${port}, running`);
-  const url = `postgres://${DATABASE_USER}:${password}@127.0.0.1:${port}/${DATABASE_NAME}`;
-  return { url, ...nothingToStop };
+  return { url: await urlOf(postgres, port), ...nothingToStop };
+}
+
+/** The database of a Rookery that runs on this data directory, or the one that is configured; null where none runs. */
+export async function runningDatabase(config: Config): Promise<string | null> {
+  if (config.databaseUrl !== null) return config.databaseUrl;
+  const { postgres } = pathsIn(config.dataDir);
+  const port = await portOf(join(postgres, 'postgres.json'), 'sql');
+  return port === null ? null : urlOf(postgres, port);
+}
+
+async function urlOf(postgres: string, port: number): Promise<string> {
+  const password = (await readFile(join(postgres, 'password'), 'utf8')).trim();
+  return `postgres://${DATABASE_USER}:${password}@127.0.0.1:${port}/${DATABASE_NAME}`;
 }
 
 /** Likewise Temporal. */

@@ -57,6 +57,7 @@ test('on this machine the parts that tests need are found, and looking changes n
     'gemini',
     'aider',
     'secrets',
+    'connectors',
     'ports',
   ]);
   expect(row(report, 'Node').status).toBe('ok');

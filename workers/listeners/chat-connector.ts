@@ -48,6 +48,8 @@ export interface ConnectorRun extends ConnectorRunOptions {
 
 /** A secret that was refused is tried again so rarely, since only a change helps, and a change wakes at once. */
 const REFUSED_PAUSE_MS = 300_000;
+/** Another connector speaks for the bot: it may be turned off at any time, of which nobody tells this one. */
+const TAKEN_PAUSE_MS = 10_000;
 const BROKEN_PAUSE_MS = 1_000;
 const BROKEN_PAUSE_MS_MAX = 60_000;
 /** What is being said may end; then its connection is cut, and the post is uncertain. */
@@ -67,8 +69,9 @@ export async function runConnector(run: ConnectorRun): Promise<void> {
   const stop = new AbortController();
   const ends = AbortSignal.any([signal, stop.signal]);
   try {
-    if (!(await claim(connector, row, { ...run, sink }))) {
-      await pause(REFUSED_PAUSE_MS, signal);
+    const claimed = await claim(connector, row, { ...run, sink });
+    if (claimed !== 'claimed') {
+      await pause(claimed === 'taken' ? TAKEN_PAUSE_MS : REFUSED_PAUSE_MS, signal);
       return;
     }
     if (signal.aborted) return;
@@ -132,11 +135,11 @@ export async function readSecret(
   throw new AppError('invalid_input', 'This connector has no secret.');
 }
 
-/** Who are we? False where it is not for us to speak, which the state then tells. */
-async function claim(connector: Connector, row: ConnectorRow, run: Sinking): Promise<boolean> {
+/** Who are we? Where it is not for us to speak, the state tells why. */
+async function claim(connector: Connector, row: ConnectorRow, run: Sinking) {
   const { db, connectorId, lease, sink } = run;
   const bot = await identify(connector, run);
-  if (bot === null) return false;
+  if (bot === null) return 'refused';
   const claimed = await claimBot(db, { connectorId, network: row.network, ...bot, lease });
   if (claimed.kind === 'taken') {
     sink.changed('conflict', `The connector ${claimed.by} speaks for this bot already.`);
@@ -145,7 +148,7 @@ async function claim(connector: Connector, row: ConnectorRow, run: Sinking): Pro
     const words = `This secret is of the bot ${bot.botId}, and the connector is of ${claimed.botId}: make another connector for it.`;
     sink.changed('refused', words);
   }
-  return claimed.kind === 'claimed';
+  return claimed.kind;
 }
 
 async function identify(connector: Connector, { sink, signal, brokenPauseMs }: Sinking) {
