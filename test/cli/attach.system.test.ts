@@ -389,6 +389,10 @@ function asked() {
     options: [],
     votes: [],
     delivery: null,
+    contextId: null,
+    gate: null,
+    mayStand: false,
+    recipients: [],
   };
 }
 

@@ -122,6 +122,10 @@ describe('decisions', () => {
     options: [{ label: 'Yes', effect: 'allow_once' }],
     votes: [],
     delivery: null,
+    contextId: null,
+    gate: null,
+    mayStand: false,
+    recipients: [],
     ...fields,
   });
   const CODE = 'GET /v1/approvals/code/K7M2QX';
@@ -189,6 +193,7 @@ describe('decisions', () => {
     const votes = [
       {
         principalId: 'key_anna',
+        principalKind: 'user',
         verdict: 'grant',
         optionLabel: null,
         note: '',
@@ -446,6 +451,7 @@ function spawned(fields = {}) {
       count: 1,
       createdBy: 'key',
       createdAt: '2026-11-21T11:59:00.000Z',
+      approvalId: null,
     },
     agents: [agent(1, fields)],
   };

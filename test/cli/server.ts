@@ -42,6 +42,8 @@ export const WORKSPACE = {
   slug: 'default',
   name: 'Default',
   createdAt: '2026-11-20T12:00:00.000Z',
+  kind: 'community',
+  ownerUserId: null,
 };
 
 export function agent(number: number, fields: Readonly<Record<string, unknown>> = {}) {
