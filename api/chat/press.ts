@@ -7,7 +7,7 @@ import {
   releasePress,
   type ApprovalCard,
 } from '../../infra/db/queries/approval-card.ts';
-import { viewApproval } from '../../infra/db/queries/approval-view.ts';
+import { viewApproval, type ApprovalView } from '../../infra/db/queries/approval-view.ts';
 import { namesOfPrincipals } from '../../infra/db/queries/principal.ts';
 import { sha256Hex } from '../../infra/digest.ts';
 import { decided } from './approval-commands.ts';
@@ -26,7 +26,11 @@ type Press = Extract<ChatUpdate, { readonly kind: 'press' }>;
 export async function press(turn: Turn, update: Press): Promise<Reply> {
   const data = parsePress(update.data);
   if (data === null) return line('This button does nothing any more.');
-  const cards = await listCards(turn.deps.api.db, { approvalId: data.approvalId, onlyOpen: false });
+  const { db } = turn.deps.api;
+  const [cards, view] = await Promise.all([
+    listCards(db, { approvalId: data.approvalId, onlyOpen: false }),
+    viewApproval(db, data.approvalId),
+  ]);
   const card = cards.find(
     ({ connectorId, place }) => connectorId === turn.connectorId && place === placeKey(turn.place),
   );
@@ -46,17 +50,17 @@ export async function press(turn: Turn, update: Press): Promise<Reply> {
   }
   const scope = await scopeProblem(known, card, update.messageId);
   if (scope !== null) return refuse(scope.reason, scope.words);
-  const taking = { card, data, note: update.reason ?? '', refuse };
+  const taking = { card, data, view, note: update.reason ?? '', refuse };
   // Handled again after a crash: it has the buttons still, whatever became of them since.
   if (card.pressKey === turn.key) return take(known, taking);
-  const late = await lateWords(known, data.approvalId);
+  const late = await lateWords(known, view);
   if (late !== null) return refuse('late', late);
   const nonceHash = sha256Hex(data.nonce);
   if (card.nonceHash !== nonceHash) {
     return refuse('reused', 'These buttons were used before: the card has new ones.');
   }
   const claim = { card, nonceHash, by: known.principal.id, key: turn.key };
-  if (!(await claimPress(turn.deps.api.db, claim))) {
+  if (!(await claimPress(db, claim))) {
     return refuse('reused', await takenWords(known, card));
   }
   return take(known, taking);
@@ -79,14 +83,14 @@ function refuser(turn: Turn, { approvalId }: PressData, workspaceId: string | nu
 interface Taken {
   readonly card: ApprovalCard;
   readonly data: PressData;
+  readonly view: ApprovalView | null;
   readonly note: string;
   readonly refuse: Refuse;
 }
 
 /** Decides about the payload that the card shows. What the API refuses gives the buttons back to whoever may. */
-async function take(turn: KnownTurn, { card, data, note, refuse }: Taken): Promise<Reply> {
+async function take(turn: KnownTurn, { card, data, view, note, refuse }: Taken): Promise<Reply> {
   const { db } = turn.deps.api;
-  const view = await viewApproval(db, data.approvalId);
   const choice = view === null ? null : chosen(view, data);
   try {
     if (view === null || choice === null) {
@@ -102,7 +106,8 @@ async function take(turn: KnownTurn, { card, data, note, refuse }: Taken): Promi
   } catch (error) {
     if (error instanceof TryLater || !(error instanceof AppError)) throw error;
     await releasePress(db, { card, key: turn.key });
-    const late = error.code === 'conflict' ? await lateWords(turn, data.approvalId) : null;
+    const now = error.code === 'conflict' ? await viewApproval(db, data.approvalId) : view;
+    const late = await lateWords(turn, now);
     return refuse(late === null ? error.code : 'late', late ?? error.message);
   }
 }
@@ -130,8 +135,7 @@ async function scopeProblem(turn: KnownTurn, card: ApprovalCard, messageId: stri
 }
 
 /** Null while it is open. */
-async function lateWords(turn: KnownTurn, approvalId: string): Promise<string | null> {
-  const view = await viewApproval(turn.deps.api.db, approvalId);
+async function lateWords(turn: KnownTurn, view: ApprovalView | null): Promise<string | null> {
   if (view === null) return 'There is no such approval any more.';
   return view.approval.state === 'open' ? null : `Too late. ${await outcomeOf(turn.deps, view)}`;
 }
