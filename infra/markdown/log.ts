@@ -72,7 +72,14 @@ const VERBS = { received: '', sent: '', edited: ' changed it to' } as const;
 function renderEntry(entry: LogEntry): string {
   const { seq, kind, at, senderName, senderId, userId, messageId, text } = entry;
   const who = kind === 'sent' ? 'Rookery' : literal(senderName);
-  const ids = [senderId, ...(userId === null ? [] : [userId]), messageId].map(literal).join(' · ');
+  const ids = kind === 'sent' ? [] : [senderId, userId, numberOf(messageId)];
+  const known = ids.flatMap((id) => (id === null ? [] : literal(id))).join(' · ');
   const time = at.toISOString().slice(11, 19);
-  return `**${time} ${who}**${VERBS[kind]} (${ids})\n\n${quoted(text)}\n\n${marker(seq)}`;
+  const head = `**${time} ${who}**${VERBS[kind]}${known === '' ? '' : ` (${known})`}`;
+  return `${head}\n\n${quoted(text)}\n\n${marker(seq)}`;
+}
+
+/** A command has no message on some networks: then the number is one of ours, which says nothing to people. */
+function numberOf(messageId: string): string | null {
+  return /^\d+$/.test(messageId) ? messageId : null;
 }
