@@ -89,7 +89,7 @@ export function createCertificateSignIn(deps: CertificateDeps): CertificateSignI
 }
 
 /** The user of a connection's certificate; null where it has none, or one that is good for nobody now. */
-export async function authenticateCertificate(
+async function authenticateCertificate(
   deps: CertificateDeps,
   incoming: IncomingMessage,
 ): Promise<UserPrincipal | null> {
