@@ -39,7 +39,7 @@ export function App({ store, look, onHandle }: AppProps): ReactElement {
 }
 
 /** A line is a line: nothing wraps, nothing is measured again. */
-export function Screen({ state, look }: { readonly state: State; readonly look: Look }) {
+function Screen({ state, look }: { readonly state: State; readonly look: Look }) {
   const lines = drawFrame(state).map((line) => paintLine(line, look));
   return h(
     Box,

@@ -6,8 +6,8 @@ import { COLUMNS_MIN, contentSize, hasSidebar, ROWS_MIN, SIDEBAR_WIDTH } from '.
 import { fitLine, line, span, spread, widthOfLine } from './line.ts';
 import type { Line, Span } from './model.ts';
 import { SCREEN, SCREENS, type ScreenName } from './screens.ts';
-import { currentPage, stackOf, type Link, type State } from './state.ts';
-import { linesOf } from './wrap.ts';
+import { currentPage, stackOf, type Link, type Notice, type State } from './state.ts';
+import { linesOf, wrapWords } from './wrap.ts';
 
 /** The whole screen, exactly as large as the window. */
 export function drawFrame(state: State): readonly Line[] {
@@ -19,12 +19,14 @@ export function drawFrame(state: State): readonly Line[] {
   const content = drawContent(state);
   const body = hasSidebar(state.size) ? beside(state, content) : content;
   const tabs = hasSidebar(state.size) ? [] : [tabLine(state)];
+  const notice = noticeLines(state);
   return [
     headerLine(state),
     ...tabs,
     rule(state),
-    ...body,
-    noticeLine(state),
+    // Words that do not fit into one line are read over the end of the page.
+    ...body.slice(0, body.length + 1 - notice.length),
+    ...notice,
     footerLine(state),
   ].map((each) => fitLine(each, columns));
 }
@@ -135,17 +137,27 @@ function beside(state: State, content: readonly Line[]): readonly Line[] {
   });
 }
 
-function noticeLine({ notice, link }: State): Line {
-  if (notice !== null) {
-    switch (notice.kind) {
-      case 'busy':
-        return [span(' … ', 'accent'), span(notice.text)];
-      case 'done':
-        return [span(' ✓ ', 'good'), span(notice.text)];
-      case 'failed':
-        return [span(' ✗ ', 'bad'), span(notice.text, 'bad')];
-    }
-  }
-  if (link.kind === 'away') return [span(' ✗ ', 'bad'), span(link.why, 'bad')];
-  return link.kind === 'polling' ? [span(` ${link.why}`, 'dim')] : [];
+const NOTICE_LINES_MAX = 5;
+const MARKS = {
+  busy: { mark: '…', tone: 'accent' },
+  done: { mark: '✓', tone: 'good' },
+  failed: { mark: '✗', tone: 'bad' },
+} as const;
+
+function noticeLines({ notice, link, size }: State): readonly Line[] {
+  const said = notice ?? noticeOf(link);
+  if (said === null) return [[]];
+  const { mark, tone } = MARKS[said.kind];
+  const words = wrapWords(said.text.replaceAll(/\s+/g, ' '), size.columns - 4);
+  return words
+    .slice(0, NOTICE_LINES_MAX)
+    .map((text, index): Line => [
+      span(index === 0 ? ` ${mark} ` : '   ', tone),
+      span(text, said.kind === 'failed' ? 'bad' : 'plain'),
+    ]);
+}
+
+function noticeOf(link: Link): Pick<Notice, 'kind' | 'text'> | null {
+  if (link.kind === 'away') return { kind: 'failed', text: link.why };
+  return link.kind === 'polling' ? { kind: 'busy', text: link.why } : null;
 }

@@ -42,7 +42,7 @@ export function editBlocks(payload: unknown): readonly Block[] {
 }
 
 /** Lines of a unified difference; null where it is too large to be made at once. */
-export function differenceLines(before: string, after: string): readonly string[] | null {
+function differenceLines(before: string, after: string): readonly string[] | null {
   if (before.length + after.length > COMPARED_CHARS_MAX) return null;
   const options = { context: 3, timeout: COMPARE_TIMEOUT_MS };
   const patch = structuredPatch('', '', before, after, '', '', options);

@@ -21,6 +21,7 @@ export interface AccessParts {
   readonly self: Got<z.output<typeof ExplanationSchema>>;
   readonly certificates: Got<readonly Certificate[]>;
   readonly users: Got<readonly User[]>;
+  readonly nowMs: number;
 }
 
 const ROWS_MAX = 2_000;
@@ -41,7 +42,14 @@ export const accessPage: Page = {
       listOf('/v1/certificates', CertificateSchema),
       listOf('/v1/users', UserSchema),
     ]);
-    return accessModel({ origin: client.origin, adminOrigin, self, certificates, users });
+    return accessModel({
+      origin: client.origin,
+      adminOrigin,
+      self,
+      certificates,
+      users,
+      nowMs: api.now(),
+    });
   },
 };
 
@@ -77,7 +85,7 @@ export function accessModel(parts: AccessParts): Model {
         { title: 'USED', drop: 1 },
         { title: 'SERIAL', drop: 0 },
       ],
-      rows: (certificates.value ?? []).map((each) => rowOf(each, names)),
+      rows: (certificates.value ?? []).map((each) => rowOf(each, { names, nowMs: parts.nowMs })),
       empty,
     },
     actions: [
@@ -113,14 +121,19 @@ function connectionBlocks({ origin, adminOrigin, self }: AccessParts): readonly 
   ];
 }
 
-function stateOf({ revokedAt, expiresAt }: Certificate): readonly [string, Tone] {
+function stateOf({ revokedAt, expiresAt }: Certificate, nowMs: number): readonly [string, Tone] {
   if (revokedAt !== null) return ['revoked', 'dim'];
-  return Date.parse(expiresAt) < Date.now() ? ['expired', 'dim'] : ['good', 'good'];
+  return Date.parse(expiresAt) < nowMs ? ['expired', 'dim'] : ['good', 'good'];
 }
 
-function rowOf(certificate: Certificate, names: ReadonlyMap<string, string>): Row {
+interface Known {
+  readonly names: ReadonlyMap<string, string>;
+  readonly nowMs: number;
+}
+
+function rowOf(certificate: Certificate, { names, nowMs }: Known): Row {
   const { id, label, userId, serial, expiresAt, lastUsedAt } = certificate;
-  const [state, tone] = stateOf(certificate);
+  const [state, tone] = stateOf(certificate, nowMs);
   const owner = names.get(userId) ?? userId;
   return {
     id,

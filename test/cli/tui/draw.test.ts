@@ -173,8 +173,8 @@ test('a thousand agents are moved through without anybody waiting', () => {
     state = press(state, 'j').state;
     frame(state);
   }
-  // A key is answered in a few milliseconds; a slow machine may take five times as long.
-  expect((performance.now() - began) / 100).toBeLessThan(30);
+  // A key is answered in a few milliseconds; a busy machine takes many times as long.
+  expect((performance.now() - began) / 100).toBeLessThan(60);
 });
 
 test('a payload of a megabyte on one line is shown and moved through', () => {

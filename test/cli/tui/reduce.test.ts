@@ -199,6 +199,16 @@ describe('what changes something', () => {
     );
   });
 
+  test('says them whole, over the end of the page where they are long', () => {
+    const state = loaded(start(), listOf(100));
+    const message = `${'The network refused the token, and it said why. '.repeat(4)}END`;
+    const failure = { message, hint: null, kind: 'other' } as const;
+    const text = frame(run(state, { kind: 'failed', failure }).state);
+    expect(text).toContain('END');
+    expect(text.split('\n')).toHaveLength(24);
+    expect(text).toContain('? help');
+  });
+
   test('tells who did not read on that there is more', () => {
     const state = loaded(start(), textOf(60, [action(PRESS, true)]));
     expect(frame(press(state, 'x').state)).toContain('You have seen 19 of its 60 lines.');

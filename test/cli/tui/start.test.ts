@@ -7,10 +7,10 @@ const url = 'http://127.0.0.1:59999';
 
 describe('where no screen can be drawn', () => {
   test.each([
-    ['a pipe', [], {}, 'needs a terminal'],
-    ['a dumb terminal', [], { TERM: 'dumb' }, 'TERM=dumb'],
-    ['a program', ['--json'], {}, 'no JSON'],
-  ])('%s is told which commands do the same', async (_where, flags, env, why) => {
+    { where: 'a pipe', flags: [], env: {}, why: 'needs a terminal' },
+    { where: 'a dumb terminal', flags: [], env: { TERM: 'dumb' }, why: 'TERM=dumb' },
+    { where: 'a program', flags: ['--json'], env: {}, why: 'no JSON' },
+  ])('$where is told which commands do the same', async ({ flags, env, why }) => {
     const { code, err, out } = await runCli(['tui', ...flags], { url, env });
     expect(code).toBe(2);
     expect(out).toBe('');

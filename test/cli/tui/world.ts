@@ -97,7 +97,7 @@ export async function openWorld(database: TestDatabase) {
   return { api, running, key, db, env };
 }
 
-export function agentId(number: number): AgentId {
+function agentId(number: number): AgentId {
   return idOf('agent', number);
 }
 
