@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { NETWORKS } from '../../domain/chat.ts';
 import { ConnectorSchema, ConnectorTestSchema } from '../../domain/schema/connector.ts';
@@ -71,6 +73,8 @@ const secretOption = (): Option =>
     '--secret-ref <reference>',
     'where the bot’s token is: env:TELEGRAM_BOT_TOKEN (default: read from the input)',
   );
+const fileOption = (): Option =>
+  new Option('--token-file <file>', 'a file with the bot’s token, which is read and sealed');
 const webhookOption = (): Option =>
   new Option('--webhook <url>', 'https address of this API, where Telegram pushes to');
 const apiOption = (): Option =>
@@ -78,6 +82,7 @@ const apiOption = (): Option =>
 
 interface AddFlags {
   readonly secretRef?: string;
+  readonly tokenFile?: string;
   readonly webhook?: string;
   readonly apiRoot?: string;
 }
@@ -86,16 +91,17 @@ function addCommand(io: CliIo): Command {
   return adminCommand('add', {
     summary: 'connect a bot',
     description:
-      'Connects a bot. Its token is read from the input, never from the command line, and is sealed; or it is named ' +
+      'Connects a bot. Its token is read from a file or the input, never from the command line, and is sealed; or it is named ' +
       'by a reference. It is shown to nobody again.',
     examples: [
       ['rookery connector add telegram --secret-ref env:TELEGRAM_BOT_TOKEN', 'by reference'],
-      ['rookery connector add discord --name team < token.txt', 'the token itself, sealed'],
+      ['rookery connector add discord --name team --token-file token.txt', 'the token, sealed'],
     ],
   })
     .argument('<network>', NETWORKS.join(' or '))
     .option('--name <name>', 'for people (default: the network’s name)')
     .addOption(secretOption())
+    .addOption(fileOption())
     .addOption(webhookOption())
     .addOption(apiOption())
     .action((network: string, flags: AddFlags & { readonly name?: string }, command) =>
@@ -133,6 +139,7 @@ function secretCommand(io: CliIo): Command {
   })
     .argument('<connector>', ID)
     .addOption(secretOption())
+    .addOption(fileOption())
     .action((id: string, flags: AddFlags, command) =>
       inContext(command, io, async (context) => {
         const path = `${connectorPath(id)}/rotate-secret`;
@@ -249,8 +256,12 @@ function removeCommand(io: CliIo): Command {
     );
 }
 
-async function readSecret({ io }: Context, { secretRef }: AddFlags) {
+async function readSecret({ io }: Context, { secretRef, tokenFile }: AddFlags) {
+  if (secretRef !== undefined && tokenFile !== undefined) {
+    throw new CliError('usage', 'Say --secret-ref or --token-file, and not both.');
+  }
   if (secretRef !== undefined) return { reference: secretRef };
+  if (tokenFile !== undefined) return { typed: await readToken(resolve(io.cwd, tokenFile)) };
   if (io.stdin.isTTY === true) {
     throw new CliError('usage', 'The token is not typed at a terminal, which would show it.', {
       hint: 'Put it into a file and use `< token.txt`, or name it: --secret-ref env:TELEGRAM_BOT_TOKEN.',
@@ -259,6 +270,14 @@ async function readSecret({ io }: Context, { secretRef }: AddFlags) {
   const typed = (await readAll(io.stdin)).trim();
   if (typed !== '') return { typed };
   throw new CliError('usage', 'There is no token on the input.');
+}
+
+async function readToken(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch(() => null);
+  if (text === null) throw new CliError('usage', 'The file of --token-file cannot be read.');
+  const token = text.slice(0, TOKEN_BYTES_MAX).trim();
+  if (token !== '') return token;
+  throw new CliError('usage', 'There is no token in the file of --token-file.');
 }
 
 const TOKEN_BYTES_MAX = 4_096;
