@@ -186,7 +186,7 @@ async function requireOtherOverlord(tx: Executor, userId: string): Promise<void>
 }
 
 /** Nobody touches who has more than he has himself, anywhere. */
-export async function requireNotAbove({ tx, caller }: Change, userId: string): Promise<void> {
+async function requireNotAbove({ tx, caller }: Change, userId: string): Promise<void> {
   for (const { role, place } of await listRoleBindings(tx, { userId })) {
     const at = await placeIn(tx, place.kind === 'installation' ? null : place.workspaceId);
     const isCovered = caller.bindings.some(

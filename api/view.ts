@@ -43,6 +43,7 @@ export function agentView(agent: ListedAgent) {
     workspaceId: parseId('workspace', agent.workspaceId),
     spawnId: parseId('spawn', agent.spawnId),
     definitionId: agent.definitionId === null ? null : parseId('definition', agent.definitionId),
+    contextId: agent.contextId === null ? null : parseId('context', agent.contextId),
     labels: { ...agent.labels },
     createdAt: agent.createdAt.toISOString(),
     endedAt: agent.endedAt?.toISOString() ?? null,

@@ -72,7 +72,7 @@ function both(
 }
 
 /** A name, or the beginning of names and `*`. */
-export function matches(pattern: string, name: string): boolean {
+function matches(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
 

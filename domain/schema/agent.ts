@@ -3,6 +3,7 @@ import { AGENT_STATES, AGENT_TYPES, BODY_KINDS, LIFECYCLES } from '../agent.ts';
 import { LOGIN_METHODS } from '../prompt.ts';
 import {
   AgentIdSchema,
+  ContextIdSchema,
   DefinitionIdSchema,
   InputIdSchema,
   SpawnIdSchema,
@@ -32,6 +33,8 @@ export const AgentSchema = z
     turn: z.int(),
     /** Place in the queue for a slot, from 1; null when it waits for none. */
     queuePosition: z.int().nullable(),
+    /** Where it was spawned; null where that is the whole workspace. */
+    contextId: ContextIdSchema.nullable(),
     ownerId: z.string(),
     /** The definition, and its version, that it was born with and keeps. */
     definitionId: DefinitionIdSchema.nullable(),

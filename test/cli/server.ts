@@ -62,6 +62,7 @@ export function agent(number: number, fields: Readonly<Record<string, unknown>> 
     epoch: 1,
     turn: 0,
     queuePosition: null,
+    contextId: null,
     ownerId: idOf('apiKey', 1),
     definitionId: null,
     definitionVersion: null,

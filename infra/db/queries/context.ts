@@ -141,22 +141,20 @@ export async function getContext(db: Executor, id: string): Promise<WorkContext 
   return row ?? null;
 }
 
-/** Oldest first, without archived ones. `only`: those that somebody has to do with. */
+/** Oldest first, without archived ones. */
 export async function listContexts(
   db: Executor,
-  query: Page & { readonly workspaceId: string; readonly only?: 'all' | readonly string[] },
+  query: Page & { readonly workspaceId: string },
 ): Promise<readonly WorkContext[]> {
-  const { only = 'all' } = query;
-  let select = db
+  return db
     .selectFrom('context')
     .select(COLUMNS)
     .where('workspace_id', '=', query.workspaceId)
     .where('archived_at', 'is', null)
     .where('seq', '>', query.after)
     .orderBy('seq')
-    .limit(query.limit);
-  if (only !== 'all') select = select.where('id', 'in', ['', ...only]);
-  return select.execute();
+    .limit(query.limit)
+    .execute();
 }
 
 /** True when this call archived it. Idempotent: the first time stands. Its chat and slug are free again. */
