@@ -113,7 +113,7 @@ export const panelSessionRoutes = [
       if (caller.keyId === null) {
         throw new AppError(
           'policy_denied',
-          'The panel is entered with an API key: make one first.',
+          'The panel is entered with an API key, or in a browser that holds your certificate: make one first.',
         );
       }
       const { token, tokenHash } = makePanelToken();

@@ -33,6 +33,7 @@ const SHAPES: readonly RegExp[] = [
   /\b(gh[pousr]_|github_pat_)[A-Za-z0-9_]{20,}/g,
   /\b(xox[abprs]-)[A-Za-z0-9-]{10,}/g,
   /\b(AKIA|ASIA)[A-Z0-9]{16}\b/g,
+  /\b(rkb_)[0-9a-f_]{60,}/g,
   /\b(eyJ)[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}/g,
   /(\b[Bb]earer\s+)[A-Za-z0-9._~+/-]{8,}=*/g,
   /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:)[^\s/@]+(?=@)/g,

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { chmod, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { openAuthority } from '../../../infra/ca/authority.ts';
 import { userInAltName } from '../../../infra/ca/identity.ts';
 import { authorityPath } from '../../../infra/ca/key-file.ts';
@@ -144,4 +144,26 @@ test('half a file, another certificate in it, and costs beyond reason are refuse
     });
     expect(await readFile(authorityPath(dataDir), 'utf8')).toBe(bad);
   }
+});
+
+describe('clocks that differ', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test.each([
+    ['half an hour ahead', 30, 0],
+    ['two hours ahead', 120, 2],
+    ['a day behind', -24 * 60, 0],
+  ])('what an authority issues whose clock is %s', async (_name, minutes, code) => {
+    const dataDir = testFolder();
+    const authority = await openAuthority({ dataDir, passphrase: null });
+    const { publicKey } = await authority.readRequest(await requestIn(dataDir));
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + minutes * 60_000 });
+    const userId = newId('user');
+    const { pem } = await authority.issueClient({ userId, publicKey, lifetimeMs: 30 * DAY_MS });
+    vi.useRealTimers();
+    const args = ['verify', '-CAfile', join(dataDir, 'ca.pem'), '-purpose', 'sslclient'];
+    expect((await run('openssl', args, pem)).code).toBe(code);
+  });
 });

@@ -16,6 +16,7 @@ test.each([
   ['ghp_abcdefghijklmnopqrstuvwxyz0123456789', 'ghp_'],
   ['xoxb-1234567890-abcdefghij', 'xoxb-'],
   ['AKIAIOSFODNN7EXAMPLE', 'AKIA'],
+  [`rkb_${'0123456789ab'.repeat(5)}_${'c'.repeat(64)}`, 'rkb_'],
   ['eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeKKF', 'eyJ'],
   ['Bearer abcdefgh12345678', 'Bearer '],
 ])('%s is recognised', (secret, kept) => {
