@@ -144,6 +144,9 @@ const GOODBYE_MS = 2_000;
  * would connect again, for ever. What it asks before it connects is answered never, which ends that.
  */
 async function end(client: Client): Promise<void> {
+  // What ends says that it would connect again: nobody is to hear that.
+  client.removeAllListeners().on(Events.Error, () => undefined);
+  client.ws.removeAllListeners();
   for (const [id, shard] of client.ws.shards) {
     const get = (of: WebSocketShard, name: string | symbol): unknown =>
       name === 'sessionInfo' ? NEVER : Reflect.get(of, name);

@@ -110,6 +110,8 @@ describe('Discord', () => {
     await expect.poll(() => all('joined'), WAIT).toMatchObject([{ place: { chatId: joined.id } }]);
     expect(puts()).toBe(2);
     await reader.stop();
+    // What stops does not say that it connects again, which would also start a clock.
+    expect(sink.states).toEqual(['connecting', 'connected']);
     await readAnew();
     expect(puts()).toBe(2);
   });
