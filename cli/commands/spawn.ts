@@ -261,6 +261,16 @@ async function spawn(
     .catch((error: unknown) => {
       throw withKey(error, idempotencyKey);
     });
+  const { spawn: made } = body;
+  if (made.state === 'asked') {
+    const approval = made.approvalId ?? '';
+    await context.answer(
+      { ...body, idempotencyKey },
+      () =>
+        `Spawn ${made.id} waits: people decide first. See it: rookery approvals get ${approval}. It starts when it is granted.`,
+    );
+    return 'pending';
+  }
   if (flags.wait === true) {
     const { spawned, exit } = await waitUntilReady(context, {
       spawned: body,

@@ -134,3 +134,23 @@ test('what was approved for ever is listed and revoked, and its words steer noth
   const wrong = await cli(['standing-approval', 'revoke', 'apr_1', '--yes']);
   expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('sta_')]);
 });
+
+test('a spawn that people decide about first says so, and what to look at', async () => {
+  answers.set(`POST /v1/workspaces/${WORKSPACE.id}/spawns`, {
+    spawn: {
+      id: idOf('spawn', 1),
+      workspaceId: WORKSPACE.id,
+      state: 'asked',
+      count: 1,
+      createdBy: 'usr_anna',
+      createdAt: at,
+      approvalId,
+    },
+    agents: [],
+  });
+  const run = await cli(['spawn', 'claude']);
+  expect([run.code, run.out]).toEqual([
+    7,
+    expect.stringContaining(`rookery approvals get ${approvalId}`),
+  ]);
+});
