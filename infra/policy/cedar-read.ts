@@ -1,13 +1,8 @@
 import type { DetailedError } from '@cedar-policy/cedar-wasm/nodejs';
-import {
-  POLICY_ACTIONS,
-  type PolicyProblem,
-  type PolicyRequest,
-  type PolicyRule,
-} from '../../domain/policy.ts';
+import { POLICY_ACTIONS, type PolicyProblem, type PolicyRule } from '../../domain/policy.ts';
 import type { CedarModule } from './cedar-instance.ts';
 import { unknownWords } from './cedar-literals.ts';
-import { cedarRequest } from './cedar-request.ts';
+import { cedarRequest, SAMPLE_REQUEST } from './cedar-request.ts';
 import { ruleOf } from './cedar-rules.ts';
 import { CEDAR_SCHEMA } from './cedar-schema.ts';
 import { characterAt, positionOf, statementsOf } from './cedar-scan.ts';
@@ -110,7 +105,7 @@ function evaluate(cedar: CedarModule, text: string): PolicyProblem[] {
   for (const action of POLICY_ACTIONS) {
     for (const kind of ['user', 'agent', 'system'] as const) {
       const call = cedarRequest({
-        ...SAMPLE,
+        ...SAMPLE_REQUEST,
         action,
         principal: { kind, id: 'x', role: 'operator' },
       });
@@ -121,22 +116,6 @@ function evaluate(cedar: CedarModule, text: string): PolicyProblem[] {
   }
   return [];
 }
-
-const SAMPLE: PolicyRequest = {
-  workspaceId: 'x',
-  contextId: null,
-  principal: { kind: 'user', id: 'x', role: null },
-  action: 'agent.prompt',
-  resource: { kind: 'agent', id: 'x' },
-  risk: 'medium',
-  intent: '',
-  dataClass: 'internal',
-  tool: '',
-  subject: '',
-  recipients: [],
-  isolated: true,
-  payloadComplete: true,
-};
 
 function problemsOf(error: DetailedError, text: string): PolicyProblem[] {
   const [place] = error.sourceLocations ?? [];

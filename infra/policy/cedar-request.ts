@@ -18,17 +18,17 @@ const RESOURCE_TYPES: ReadonlyMap<string, string> = new Map([
 
 type CedarRequest = Omit<StatefulAuthorizationCall, 'preparsedPolicySetId'>;
 
-/** What a policy may look at besides who, what and which. */
+/** What a policy may look at besides who, what and which. Half of a surrogate pair would make Cedar throw. */
 const FACTS = {
   risk: ({ risk }) => risk,
   dataClass: ({ dataClass }) => dataClass,
-  intent: ({ intent }) => intent,
-  tool: ({ tool }) => tool,
-  subject: ({ subject }) => subject,
-  recipients: ({ recipients }) => [...recipients],
+  intent: ({ intent }) => intent.toWellFormed(),
+  tool: ({ tool }) => tool.toWellFormed(),
+  subject: ({ subject }) => subject.toWellFormed(),
+  recipients: ({ recipients }) => recipients.map((each) => each.toWellFormed()),
   isolated: ({ isolated }) => isolated,
   payloadComplete: ({ payloadComplete }) => payloadComplete,
-  contextId: ({ contextId }) => contextId ?? '',
+  contextId: ({ contextId }) => (contextId ?? '').toWellFormed(),
   inOwnContext: isInOwnContext,
 } as const satisfies Record<string, (request: PolicyRequest) => CedarValueJson>;
 type Fact = keyof typeof FACTS;
@@ -53,12 +53,13 @@ export function needsOf(text: string): CedarNeeds {
 
 /** A request in Cedar's words, as `CEDAR_SCHEMA` has it. */
 export function cedarRequest(request: PolicyRequest, needs: CedarNeeds = EVERYTHING): CedarRequest {
-  const uid = { type: PRINCIPAL_TYPES[request.principal.kind], id: request.principal.id };
+  const type = PRINCIPAL_TYPES[request.principal.kind];
+  const uid = { type, id: request.principal.id.toWellFormed() };
   const { kind, id } = request.resource;
   return {
     principal: uid,
     action: { type: 'Action', id: request.action },
-    resource: { type: RESOURCE_TYPES.get(kind) ?? 'Thing', id },
+    resource: { type: RESOURCE_TYPES.get(kind) ?? 'Thing', id: id.toWellFormed() },
     context: Object.fromEntries(needs.facts.map((name) => [name, FACTS[name](request)])),
     entities: needs.roles ? [{ uid, attrs: {}, parents: rolesOf(request.principal.role) }] : [],
   };
@@ -74,3 +75,20 @@ function rolesOf(name: string | null): { readonly type: string; readonly id: str
   if (role === undefined) return [];
   return ROLES.filter((each) => covers(role, each)).map((id) => ({ type: 'Role', id }));
 }
+
+/** Harmless in every part. */
+export const SAMPLE_REQUEST: PolicyRequest = {
+  workspaceId: 'x',
+  contextId: null,
+  principal: { kind: 'user', id: 'x', role: null },
+  action: 'agent.prompt',
+  resource: { kind: 'agent', id: 'x' },
+  risk: 'medium',
+  intent: '',
+  dataClass: 'internal',
+  tool: '',
+  subject: '',
+  recipients: [],
+  isolated: true,
+  payloadComplete: true,
+};

@@ -1,6 +1,6 @@
 import type { PolicyDecision, PolicyRequest, PolicyRule } from '../../domain/policy.ts';
 import { createCedar, type CedarModule } from './cedar-instance.ts';
-import { cedarRequest, needsOf, type CedarNeeds } from './cedar-request.ts';
+import { cedarRequest, needsOf, SAMPLE_REQUEST, type CedarNeeds } from './cedar-request.ts';
 import { refuse } from './refusal.ts';
 
 /** A version that was read and found good. */
@@ -33,8 +33,8 @@ const BROKEN_MAX = 1_000;
  * can be about the action, the kind of principal that asks, and the tool; and of the request only what these look at.
  */
 export function createCedarEngine({ readyMax = READY_MAX } = {}): CedarEngine {
-  let cedar = createCedar();
-  let shelf = createShelf(cedar, readyMax);
+  // Loaded by the first decision that needs it: most workspaces have the built-in policy.
+  let loaded: Loaded | null = null;
   const broken = new Set<string>();
   return {
     decide(version, request) {
@@ -42,11 +42,13 @@ export function createCedarEngine({ readyMax = READY_MAX } = {}): CedarEngine {
         refuse(reason, { engine: 'cedar', version: version.version });
       if (broken.has(version.id)) return fail('The policy cannot be evaluated.');
       try {
-        return decideBy(cedar, shelf.sliceOf(version, request), { version, request });
+        loaded ??= load(readyMax);
+        return decideBy(loaded, { version, request });
       } catch {
         // What it says holds nothing but addresses; the instance is good for nothing now.
-        cedar = createCedar();
-        shelf = createShelf(cedar, readyMax);
+        loaded = load(readyMax);
+        if (canDecide(loaded, version, request)) return fail('The request could not be read.');
+        loaded = null;
         if (broken.size >= BROKEN_MAX) broken.clear();
         broken.add(version.id);
         return fail('The policy cannot be evaluated.');
@@ -55,12 +57,35 @@ export function createCedarEngine({ readyMax = READY_MAX } = {}): CedarEngine {
   };
 }
 
+/** Whether it was the request, which must not take a policy out of use for everybody else. */
+function canDecide(loaded: Loaded, version: CedarVersion, request: PolicyRequest): boolean {
+  const { action, principal, tool } = request;
+  const plain = { ...SAMPLE_REQUEST, action, tool, principal: { ...principal, id: 'x' } };
+  try {
+    decideBy(loaded, { version, request: plain });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+interface Loaded {
+  readonly cedar: CedarModule;
+  readonly shelf: Shelf;
+}
+
+function load(readyMax: number): Loaded {
+  const cedar = createCedar();
+  return { cedar, shelf: createShelf(cedar, readyMax) };
+}
+
 interface Asked {
   readonly version: CedarVersion;
   readonly request: PolicyRequest;
 }
 
-function decideBy(cedar: CedarModule, slice: Slice, { version, request }: Asked): PolicyDecision {
+function decideBy({ cedar, shelf }: Loaded, { version, request }: Asked): PolicyDecision {
+  const slice = shelf.sliceOf(version, request);
   const made = { engine: 'cedar', version: version.version } as const;
   const answer = cedar.statefulIsAuthorized({
     ...cedarRequest(request, slice.needs),

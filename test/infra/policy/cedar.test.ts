@@ -238,6 +238,38 @@ test('a version that breaks Cedar denies by error, and the others go on', () => 
   }
 });
 
+test.each([
+  ['half of a surrogate pair', { subject: 'x \ud800', intent: '\udfff', tool: '\ud800' }],
+  ['such an id', { principal: { kind: 'agent', id: '\ud800', role: 'nobody' } }],
+  ['such a recipient', { recipients: ['\ud800'] }],
+  ['U+0000', { subject: '\u0000', tool: '\u0000' }],
+  ['a very long text', { subject: 'x'.repeat(5_000_000) }],
+  ['very many recipients', { recipients: Array.from({ length: 20_000 }, (_, at) => `r${at}`) }],
+] satisfies [string, Partial<PolicyRequest>][])(
+  'a request with %s is decided like others',
+  (_title, request) => {
+    const text = `@id("some") permit (principal, action, resource)
+when { context.subject like "*x*" || context.recipients.contains("a") || context.intent != "no" || context.tool != "no" };`;
+    expect(verdict(text, request)).toBe('allow by some');
+  },
+);
+
+test('a request that Cedar cannot bear takes no policy out of use', () => {
+  const version = versionOf(ALLOW);
+  // Types keep such a one away; what goes round them must not do more harm than to itself.
+  const bad = {
+    ...aRequest(),
+    get risk(): never {
+      throw new Error('no such fact');
+    },
+  };
+  const text = '@id("risky") permit (principal, action, resource) when { context.risk == "medium" };';
+  const risky = versionOf(text);
+  expect(engine.decide(risky, bad)).toMatchObject({ verdict: 'deny', rule: 'error' });
+  expect(engine.decide(risky, aRequest()).rule).toBe('risky');
+  expect(engine.decide(version, aRequest()).rule).toBe('allow');
+});
+
 test('versions that make room for others decide as before when they are asked again', () => {
   const small = createCedarEngine({ readyMax: 2 });
   const versions = [ALLOW, ASK, DENY].map(versionOf);
