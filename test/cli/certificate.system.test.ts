@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openTerminalSocket } from '../../cli/attach/socket.ts';
+import { ApiClient } from '../../cli/client.ts';
+import { identityIn, readProfile } from '../../cli/profile.ts';
 import type { UserId } from '../../domain/id.ts';
 import { openAuthority } from '../../infra/ca/authority.ts';
 import { revokeCertificate } from '../../infra/db/queries/certificate.ts';
@@ -12,13 +15,13 @@ import { openTestDoor } from '../api/door.ts';
 import { checkLeaks } from '../support/leaks.ts';
 import { run } from '../support/openssl.ts';
 import { createTestDatabase, makeWorkspace } from '../support/postgres.ts';
-import { newId } from '../support/records.ts';
+import { makeAgent, newId } from '../support/records.ts';
 import { runCli } from './run-cli.ts';
 
 checkLeaks();
 const database = await createTestDatabase();
 const { db } = database;
-await makeWorkspace(db);
+const workspace = await makeWorkspace(db);
 const door = await openTestDoor(database);
 let folder = '';
 beforeAll(async () => {
@@ -276,6 +279,40 @@ test('an admin invites somebody, who enrols, works, and is shut out again', asyn
   expect((await guest.cli('key', 'list')).code).toBe(4);
   const list = await admin.cli('certificate', 'list', '--user', userId);
   expect(list.out).toContain('revoked');
+});
+
+test('a terminal is watched and typed in with it, until it is revoked', async () => {
+  const { enrol, path } = await machine();
+  await enrol(await door.makeUser('overlord'));
+  const profile = readProfile(path);
+  if (profile === null) throw new Error('It enrolled.');
+  const agentId = await makeAgent(db, workspace);
+  await db
+    .updateTable('agent')
+    .set({ host_id: door.api.host.id })
+    .where('id', '=', agentId)
+    .execute();
+  const stopping = new AbortController();
+  const connection = { url: new URL(profile.adminUrl), key: null, identity: identityIn(profile) };
+  const client = new ApiClient(connection, stopping.signal);
+  const closed = Promise.withResolvers<unknown>();
+  const request = { agentId, mode: 'type', size: { cols: 80, rows: 24 } } as const;
+  const before = door.api.host.terminals.length;
+  const socket = openTerminalSocket(client, request, {
+    onFrame: () => undefined,
+    onBytes: () => undefined,
+    onClose: closed.resolve,
+  });
+  await expect.poll(() => door.api.host.terminals.length).toBe(before + 1);
+  socket.type(Buffer.from('hello'));
+  const terminal = door.api.host.terminals.at(-1);
+  await expect
+    .poll(() => Buffer.concat((terminal?.typed ?? []).map((each) => Buffer.from(each))).toString())
+    .toBe('hello');
+  await revokeCertificate(db, { id: profile.certificateId, by: 'test' });
+  expect(await closed.promise).toMatchObject({ name: 'CliError' });
+  socket.close();
+  await client.close();
 });
 
 test('what is exported works with curl, and openssl packs it for a browser', async () => {
