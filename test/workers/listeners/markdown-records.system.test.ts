@@ -256,10 +256,10 @@ describe('records in Markdown', () => {
     await expect.poll(read, WAIT).toContain('state: "refused"');
     const kept = await readFile(join(folder, `${approval.id}.edited-1.md`), 'utf8');
     expect(kept).toContain('state: "granted"');
-    expect((await readdir(folder)).sort()).toEqual([
-      `${approval.id}.edited-1.md`,
-      `${approval.id}.md`,
-    ]);
+    // The name that it was written under goes a moment after the record is there.
+    await expect
+      .poll(async () => (await readdir(folder)).sort(), WAIT)
+      .toEqual([`${approval.id}.edited-1.md`, `${approval.id}.md`]);
   });
 
   test('hostile names stay in the folder, and apart from each other', async () => {
