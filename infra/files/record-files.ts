@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { link, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { AppError } from '../../domain/error.ts';
@@ -115,8 +114,10 @@ async function replaceAt(
   const { folder, name } = place;
   if ((await readWhole(folder.nameOf(name))) === text) return { kept: null };
   const away = `.${name}.replaced`;
-  const temporary = `.${randomUUID()}`;
+  const temporary = `.${name}.new`;
   let kept = await settle(place, away, ours);
+  // Left by one that was killed: one process writes at a time.
+  await rm(folder.nameOf(temporary), { force: true });
   const file = await open(folder.nameOf(temporary), 'wx', 0o600);
   try {
     await file.writeFile(text, 'utf8');

@@ -39,6 +39,7 @@ describe('records', () => {
     await writeFile(join(root, 'a', '.r.md.replaced'), 'mine');
     expect(await files.replace('a/r.md', 'ours', isOurs)).toEqual({ kept: 'r.edited-1.md' });
     await writeFile(join(root, 'a', '.r.md.replaced'), 'ours before');
+    await writeFile(join(root, 'a', '.r.md.new'), 'ours n');
     expect(await files.replace('a/r.md', 'ours now', isOurs)).toEqual({ kept: null });
     expect(await readdir(join(root, 'a'))).toEqual(['r.edited-1.md', 'r.md']);
   });
