@@ -46,7 +46,7 @@ export async function create(
   { id, network, name, secret, settings, enabled }: Create & { readonly id: ConnectorId },
 ) {
   const { max } = doorOf(deps);
-  checkSettings(deps, { network, settings });
+  await checkSettings(deps, { network, settings });
   const kept = keep(deps, secret);
   return deps.db.transaction().execute(async (tx) => {
     if ((await listConnectors(tx, { after: 0, limit: max })).length >= max) {
@@ -81,7 +81,7 @@ export async function change(
   return deps.db.transaction().execute(async (tx) => {
     const before = await locked(tx, id);
     if (wanted.settings !== undefined) {
-      checkSettings(deps, { network: before.network, settings: wanted.settings });
+      await checkSettings(deps, { network: before.network, settings: wanted.settings });
     }
     const { name } = wanted;
     if (name !== undefined && (await hasOtherOfName(tx, { id, name }))) throw nameTaken(name);
@@ -135,7 +135,7 @@ export async function tryOut(deps: ApiDeps, id: string) {
   const row = await findConnector(deps.db, id);
   let connector: Connector | null = null;
   try {
-    connector = make(deps, row, await secretOf(deps, row));
+    connector = await make(deps, row, await secretOf(deps, row));
     const bot = await connector.identify();
     return { ok: true, ...bot, error: null };
   } catch (error) {
@@ -221,7 +221,11 @@ async function secretOf(deps: ApiDeps, { id }: ConnectorRow): Promise<string> {
   throw new AppError('conflict', 'This connector has no secret.');
 }
 
-function make(deps: ApiDeps, row: Pick<ConnectorRow, 'network' | 'settings'>, secret: string) {
+async function make(
+  deps: ApiDeps,
+  row: Pick<ConnectorRow, 'network' | 'settings'>,
+  secret: string,
+): Promise<Connector> {
   const { factories, pollTimeoutMs, log } = doorOf(deps);
   const factory = factories[row.network];
   if (factory === undefined) {
@@ -244,9 +248,12 @@ const NOBODY = 'con_00000000000000000000000000';
 const Rooted = z.looseObject({ apiRoot: z.string().optional(), webhookUrl: z.string().optional() });
 
 /** Its own connector says whether it takes them. Who listens on the way would have the secret. */
-function checkSettings(deps: ApiDeps, row: Pick<ConnectorRow, 'network' | 'settings'>): void {
+async function checkSettings(
+  deps: ApiDeps,
+  row: Pick<ConnectorRow, 'network' | 'settings'>,
+): Promise<void> {
   try {
-    void make(deps, row, 'none').close();
+    await (await make(deps, row, 'none')).close();
   } catch (error) {
     throw new AppError('invalid_input', wordsOf(error));
   }

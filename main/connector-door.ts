@@ -1,19 +1,33 @@
 import type { Logger } from 'pino';
 import type { ConnectorDoor } from '../api/deps.ts';
-import { NETWORKS, type Network } from '../domain/chat.ts';
-import { makeId } from '../domain/id.ts';
+import type { Network } from '../domain/chat.ts';
 import type { Config } from '../infra/config/config.ts';
 import type { ConnectorCapabilities } from '../infra/connectors/contract.ts';
-import { createDiscordConnector } from '../infra/connectors/discord/connector.ts';
+import { DISCORD_CAPABILITIES } from '../infra/connectors/discord/capabilities.ts';
 import type { MakeConnector } from '../infra/connectors/factory.ts';
-import { createTelegramConnector } from '../infra/connectors/telegram/connector.ts';
+import { TELEGRAM_CAPABILITIES } from '../infra/connectors/telegram/capabilities.ts';
 import type { Secrets } from './secrets.ts';
 
-/** A new network does not compile until it has a row here. */
+/**
+ * A new network does not compile until it has a row here. Their libraries take some 50 MB and up to a second: a runtime
+ * without bots does without them.
+ */
 export const CONNECTORS = {
-  telegram: createTelegramConnector,
-  discord: createDiscordConnector,
+  async telegram(options) {
+    const { createTelegramConnector } = await import('../infra/connectors/telegram/connector.ts');
+    return createTelegramConnector(options);
+  },
+  async discord(options) {
+    const { createDiscordConnector } = await import('../infra/connectors/discord/connector.ts');
+    return createDiscordConnector(options);
+  },
 } as const satisfies Record<Network, MakeConnector>;
+
+/** What each network can show. */
+export const CAPABILITIES: Readonly<Record<Network, ConnectorCapabilities>> = {
+  telegram: TELEGRAM_CAPABILITIES,
+  discord: DISCORD_CAPABILITIES,
+};
 
 /** What the API needs to administrate connectors. */
 export function connectorDoor(parts: {
@@ -30,29 +44,5 @@ export function connectorDoor(parts: {
     mayName: (reference) => secrets.mayConnectorName(reference),
     resolve: (reference) => secrets.resolveConnector(reference),
     log,
-  };
-}
-
-/** A network's connector says what it can do; one that was only made has asked nobody for anything. */
-export function readCapabilities(log: Logger): (network: Network) => ConnectorCapabilities {
-  const known = new Map(
-    NETWORKS.map((network): [Network, ConnectorCapabilities] => {
-      const connector = CONNECTORS[network]({
-        connectorId: makeId('connector', crypto.randomUUID()),
-        secret: 'none',
-        settings: {},
-        commands: [],
-        webhookSecret: null,
-        pollTimeoutMs: 1_000,
-        log,
-      });
-      void connector.close();
-      return [network, connector.capabilities];
-    }),
-  );
-  return (network) => {
-    const capabilities = known.get(network);
-    if (capabilities === undefined) throw new Error(`No connector for ${network}.`);
-    return capabilities;
   };
 }

@@ -9,7 +9,7 @@ import { createWebhookSender } from '../infra/webhook/sender.ts';
 import { startConnectors } from '../workers/listeners/chat-connectors.ts';
 import type { Listener } from '../workers/listeners/listener.ts';
 import { depsOf } from './api.ts';
-import { CONNECTORS, readCapabilities } from './connector-door.ts';
+import { CAPABILITIES, CONNECTORS } from './connector-door.ts';
 import { openModels } from './models.ts';
 import { VERSION } from './paths.ts';
 import type { WorkerParts } from './worker.ts';
@@ -34,7 +34,7 @@ export async function connectorPool(parts: Omit<WorkerParts, 'bundle'>): Promise
   const chat: ChatDeps = {
     api,
     app: createApp(api, 'public'),
-    connectors: readCapabilities(log),
+    connectors: (network) => CAPABILITIES[network],
   };
   const connectors = startConnectors({
     db,

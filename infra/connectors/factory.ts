@@ -25,7 +25,8 @@ export interface ConnectorOptions {
   readonly log: Logger;
 }
 
-export type MakeConnector = (options: ConnectorOptions) => Connector;
+/** Some load their network's library first. */
+export type MakeConnector = (options: ConnectorOptions) => Connector | Promise<Connector>;
 
 /** One for each network. */
 export type ConnectorFactories = Readonly<Partial<Record<Network, MakeConnector>>>;

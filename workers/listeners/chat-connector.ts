@@ -108,7 +108,15 @@ async function open(row: ConnectorRow, run: Sinking): Promise<Connector | null> 
     const { secret, webhookSecret } = await secretsOf(run);
     const { connectorId, commands, pollTimeoutMs } = run;
     const { settings } = row;
-    return make({ connectorId, secret, settings, commands, webhookSecret, pollTimeoutMs, log });
+    return await make({
+      connectorId,
+      secret,
+      settings,
+      commands,
+      webhookSecret,
+      pollTimeoutMs,
+      log,
+    });
   } catch (error) {
     log.warn({ err: error, connectorId: row.id }, 'a connector cannot be made');
     sink.changed('refused', wordsOf(error));

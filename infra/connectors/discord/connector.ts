@@ -1,8 +1,8 @@
 import { Routes } from 'discord.js';
 import type { Connector } from '../contract.ts';
 import type { ConnectorOptions } from '../factory.ts';
+import { DISCORD_CAPABILITIES } from './capabilities.ts';
 import { listenToGateway } from './gateway.ts';
-import { TEXT_MAX } from './message.ts';
 import { BotUser } from './payload.ts';
 import { createRest, readError } from './rest.ts';
 import { createSender } from './sender.ts';
@@ -17,16 +17,7 @@ export function createDiscordConnector(options: ConnectorOptions): Connector {
   const sender = createSender(rest);
   return {
     network: 'discord',
-    capabilities: {
-      textMax: TEXT_MAX,
-      edits: true,
-      buttons: true,
-      forms: true,
-      files: true,
-      threads: true,
-      // For "the past few minutes", Discord says; and not for later answers to one interaction.
-      detectsDoubles: true,
-    },
+    capabilities: DISCORD_CAPABILITIES,
     async identify() {
       try {
         // After a refusal the library forgets the token.

@@ -4,10 +4,10 @@ import type { ChatButton, ChatPost } from '../../../domain/chat.ts';
 import { sha256Hex } from '../../digest.ts';
 import { ConnectorError } from '../contract.ts';
 import { plainTextOf, visibleText } from '../safe-text.ts';
+import { TEXT_MAX } from './capabilities.ts';
 import { renderSpans } from './text.ts';
 
-/** Of a plain message, and of the text of an embed. */
-export const TEXT_MAX = 2_000;
+/** Of the text of an embed. */
 const EMBED_TEXT_MAX = 4_096;
 /** What Discord takes of a file from a bot without extras is 10 MiB; the rest of the request needs some of it. */
 const FILE_BYTES_MAX = 9 * 1024 * 1024;

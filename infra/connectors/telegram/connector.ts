@@ -1,25 +1,14 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Api } from 'grammy';
-import type { Connector, ConnectorCapabilities } from '../contract.ts';
+import type { Connector } from '../contract.ts';
 import type { ConnectorOptions, OfferedCommand } from '../factory.ts';
+import { TELEGRAM_CAPABILITIES } from './capabilities.ts';
 import { connectorErrorOf, identityError } from './errors.ts';
-import { TEXT_MAX } from './post.ts';
 import { readByPolling, type Reader } from './reader.ts';
 import { edit, send } from './sender.ts';
 import { readTelegramSettings, type TelegramSettings } from './settings.ts';
 import { readByWebhook } from './webhook.ts';
-
-export const TELEGRAM_CAPABILITIES: ConnectorCapabilities = {
-  textMax: TEXT_MAX,
-  edits: true,
-  buttons: true,
-  forms: false,
-  files: true,
-  threads: true,
-  // The Bot API has no key of a message: what was sent twice is there twice.
-  detectsDoubles: false,
-};
 
 /** Answers are small; a page of a hundred updates is a few hundred kilobytes. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;

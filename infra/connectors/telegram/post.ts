@@ -3,10 +3,9 @@ import type { InlineKeyboardMarkup } from 'grammy/types';
 import type { ChatButton, ChatPost } from '../../../domain/chat.ts';
 import { ConnectorError } from '../contract.ts';
 import { cutText, fitSpans, plainTextOf, visibleText } from '../safe-text.ts';
+import { TEXT_MAX } from './capabilities.ts';
 import { renderMarkdown } from './markdown.ts';
 
-/** In UTF-16 units, without markup. */
-export const TEXT_MAX = 4_096;
 const CAPTION_MAX = 1_024;
 const LABEL_MAX = 64;
 const DATA_BYTES_MAX = 64;
