@@ -124,8 +124,6 @@ export async function makePeople(
     add(`key there ${role}`, has(there), byKey(keyThere));
     const all = await makeUserOf(db, { role, place: EVERYWHERE });
     add(`key of ${role}`, has(EVERYWHERE), byKey(await makeKeyOf(db, all, { role: 'overlord' })));
-    const narrow = await makeKeyOf(db, all, { role: 'overlord', workspaceId: places.there });
-    add(`key there of ${role}`, has(there), byKey(narrow));
     add(`token of ${role}`, has(EVERYWHERE), byToken(all));
     add(`certificate of ${role}`, has(EVERYWHERE), byCertificate(all));
     add(`chat of ${role}`, { ...has(EVERYWHERE), scopes: CHAT_SCOPES }, byChat(db, all, null));
@@ -140,13 +138,21 @@ export async function makePeople(
     const speaks = { scopes: CHAT_SCOPES, contextId: places.contextId };
     const chat = byChat(db, guest, places.contextId);
     add(`chat of ${role} in the context`, { ...has(inContext), ...speaks }, chat);
-    const tool = { kind: 'tool', workspaceId: places.there, name: 'deploy' } as const;
-    add(
-      `token of ${role} for a tool`,
-      has(tool),
-      byToken(await makeUserOf(db, { role, place: tool })),
-    );
   }
+  const tool = { kind: 'tool', workspaceId: places.there, name: 'deploy' } as const;
+  const forTool = { role: 'overlord', place: tool } as const;
+  const smith = await makeUserOf(db, forTool);
+  add('token of overlord for a tool', { bindings: [forTool] }, byToken(smith));
+  const narrow = await makeKeyOf(
+    db,
+    await makeUserOf(db, { role: 'overlord', place: EVERYWHERE }),
+    { role: 'viewer', workspaceId: places.there },
+  );
+  add(
+    'viewer key there of overlord',
+    { bindings: [{ role: 'viewer', place: there }] },
+    byKey(narrow),
+  );
   const nobody = await makeUserOf(db, null);
   add('token of who has no role', {}, byToken(nobody));
   add('key of who has no role', {}, byKey(await makeKeyOf(db, nobody, { role: 'overlord' })));
