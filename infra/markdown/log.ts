@@ -49,7 +49,7 @@ export function lastDay(bytes: Buffer): string | null {
   return [...bytes.toString('latin1').matchAll(/^## (\d{4}-\d{2}-\d{2})$/gm)].at(-1)?.[1] ?? null;
 }
 
-export function dayOf(at: Date): string {
+function dayOf(at: Date): string {
   return at.toISOString().slice(0, 10);
 }
 

@@ -5,7 +5,7 @@ import { visibleText } from '../safe-text.ts';
 const SPECIAL = /[\\*_~|`<>#+\-.()[\]@:]/g;
 
 /** Discord shows a character after a backslash as it is, and takes it for nothing else. */
-export function escapeMarkdown(text: string): string {
+function escapeMarkdown(text: string): string {
   return text.replaceAll(SPECIAL, '\\$&');
 }
 

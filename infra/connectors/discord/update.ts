@@ -57,7 +57,7 @@ export function isWritten({ type, message_reference }: Message): boolean {
   return WRITTEN.includes(type) && message_reference?.type !== FORWARD;
 }
 
-export function senderOf(
+function senderOf(
   user: Message['author'],
   member: Message['member'],
   isBot = user.bot === true,

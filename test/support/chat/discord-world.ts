@@ -60,7 +60,7 @@ export interface WorldInteraction {
 }
 
 /** A second is a long time: numbers of one millisecond count up in the lower bits, as Discord's do. */
-export function createSnowflakes() {
+function createSnowflakes() {
   let last = 0n;
   return {
     next(atMs = Date.now()): string {
