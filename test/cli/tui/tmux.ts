@@ -22,6 +22,8 @@ export interface Screen {
   text(): Promise<string>;
   /** Until it shows this. Answers what it shows then. */
   shows(wanted: string | RegExp): Promise<string>;
+  /** What it shows once that stays as it is and nothing is on its way any more. */
+  settles(): Promise<string>;
   /** Keys by tmux's names, one after the other. */
   press(...keys: readonly string[]): Promise<void>;
   /** Text as it is typed, a key at a time. */
@@ -91,6 +93,17 @@ export async function openScreen({
         if (performance.now() > deadline)
           throw new Error(`Never showed ${String(wanted)}:\n${shown}`);
         await sleep(40);
+      }
+    },
+    async settles() {
+      const deadline = performance.now() + WAIT_MS;
+      for (;;) {
+        const shown = await text();
+        await sleep(150);
+        // Times go on while nothing else does.
+        const isStill = masked(await text(), []) === masked(shown, []);
+        if (isStill && !/\bloading\b|✓/i.test(shown)) return shown;
+        if (performance.now() > deadline) throw new Error(`Never settled:\n${shown}`);
       }
     },
     async type(typed) {
