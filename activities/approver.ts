@@ -47,7 +47,7 @@ export function findApprover(db: Kysely<Database>, deciding: Deciding): Promise<
 }
 
 /** What a vote needs beside the approval's own role: an option that permits more is a high risk of its own. */
-export function roleNeeded(
+function roleNeeded(
   approval: Pick<Approval, 'role'>,
   { optionLabel, standingId }: Pick<SignedDecision, 'optionLabel' | 'standingId'>,
   { terms }: RiskTable,

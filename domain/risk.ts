@@ -86,10 +86,6 @@ export function greaterRisk(one: Risk, other: Risk): Risk {
   return RISKS.indexOf(one) >= RISKS.indexOf(other) ? one : other;
 }
 
-export function isWithinRisk(risk: Risk, limit: Risk): boolean {
-  return RISKS.indexOf(risk) <= RISKS.indexOf(limit);
-}
-
 function fits({ kind, tool, contains }: RiskRule, facts: RiskFacts): boolean {
   if (kind !== undefined && kind !== facts.kind) return false;
   if (tool !== undefined && !isNamed(tool, facts.tool)) return false;

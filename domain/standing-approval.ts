@@ -53,8 +53,3 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 export function postTemplate(documentHash: string): string {
   return canonicalJson({ for: 'chat.post', documentHash });
 }
-
-/** Every recipient is one that was approved. */
-export function coversRecipients(approved: readonly string[], asked: readonly string[]): boolean {
-  return asked.every((recipient) => approved.includes(recipient));
-}
