@@ -1,6 +1,6 @@
 import type { CedarValueJson, StatefulAuthorizationCall } from '@cedar-policy/cedar-wasm/nodejs';
 import type { PolicyRequest } from '../../domain/policy.ts';
-import { covers, ROLES } from '../../domain/principal.ts';
+import { covers, ROLES, type Role } from '../../domain/principal.ts';
 
 const PRINCIPAL_TYPES = { user: 'User', agent: 'Agent', system: 'System' } as const;
 
@@ -39,16 +39,19 @@ const FACT_NAMES = Object.keys(FACTS) as readonly Fact[];
 /** Which parts of a request policies look at. Each part that is left out saves 3 µs, or what its text is long. */
 export interface CedarNeeds {
   readonly facts: readonly Fact[];
-  readonly roles: boolean;
+  readonly roles: readonly Role[];
 }
 
-const EVERYTHING: CedarNeeds = { facts: FACT_NAMES, roles: true };
+const EVERYTHING: CedarNeeds = { facts: FACT_NAMES, roles: ROLES };
 
 /** By the words that occur in a text. An escape may hide one. */
 export function needsOf(text: string): CedarNeeds {
   if (/\\[ux]/.test(text)) return EVERYTHING;
   const words = new Set(text.match(/\w+/g));
-  return { facts: FACT_NAMES.filter((name) => words.has(name)), roles: words.has('Role') };
+  return {
+    facts: FACT_NAMES.filter((name) => words.has(name)),
+    roles: ROLES.filter((name) => words.has(name)),
+  };
 }
 
 /** A request in Cedar's words, as `CEDAR_SCHEMA` has it. */
@@ -56,12 +59,14 @@ export function cedarRequest(request: PolicyRequest, needs: CedarNeeds = EVERYTH
   const type = PRINCIPAL_TYPES[request.principal.kind];
   const uid = { type, id: request.principal.id.toWellFormed() };
   const { kind, id } = request.resource;
+  const parents = rolesOf(request.principal.role, needs.roles);
   return {
     principal: uid,
     action: { type: 'Action', id: request.action },
     resource: { type: RESOURCE_TYPES.get(kind) ?? 'Thing', id: id.toWellFormed() },
     context: Object.fromEntries(needs.facts.map((name) => [name, FACTS[name](request)])),
-    entities: needs.roles ? [{ uid, attrs: {}, parents: rolesOf(request.principal.role) }] : [],
+    // Who is in no role that matters need not be told of: Cedar knows nothing of him then.
+    entities: parents.length === 0 ? [] : [{ uid, attrs: {}, parents }],
   };
 }
 
@@ -70,10 +75,13 @@ export function isInOwnContext({ contextId, resource }: PolicyRequest): boolean 
   return contextId !== null && resource.kind === 'context' && resource.id === contextId;
 }
 
-function rolesOf(name: string | null): { readonly type: string; readonly id: string }[] {
+function rolesOf(
+  name: string | null,
+  needed: readonly Role[],
+): { readonly type: string; readonly id: string }[] {
   const role = ROLES.find((each) => each === name);
   if (role === undefined) return [];
-  return ROLES.filter((each) => covers(role, each)).map((id) => ({ type: 'Role', id }));
+  return needed.filter((each) => covers(role, each)).map((id) => ({ type: 'Role', id }));
 }
 
 /** Harmless in every part. */

@@ -263,7 +263,8 @@ test('a request that Cedar cannot bear takes no policy out of use', () => {
       throw new Error('no such fact');
     },
   };
-  const text = '@id("risky") permit (principal, action, resource) when { context.risk == "medium" };';
+  const text =
+    '@id("risky") permit (principal, action, resource) when { context.risk == "medium" };';
   const risky = versionOf(text);
   expect(engine.decide(risky, bad)).toMatchObject({ verdict: 'deny', rule: 'error' });
   expect(engine.decide(risky, aRequest()).rule).toBe('risky');
