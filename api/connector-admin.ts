@@ -192,7 +192,7 @@ async function locked(tx: Executor, id: string): Promise<ConnectorRow> {
   return found;
 }
 
-export function doorOf(deps: ApiDeps): ConnectorDoor {
+function doorOf(deps: ApiDeps): ConnectorDoor {
   if (deps.connectors !== undefined) return deps.connectors;
   throw new AppError('upstream_unavailable', 'This process administrates no connectors.');
 }

@@ -134,7 +134,7 @@ async function secretsOf(
 }
 
 /** The bot's token, from wherever the row says. */
-export async function readSecret(
+async function readSecret(
   stored: Awaited<ReturnType<typeof findConnectorSecret>>,
   { unseal, resolveSecret }: Pick<ConnectorRun, 'unseal' | 'resolveSecret'>,
 ): Promise<string> {

@@ -55,7 +55,7 @@ export async function createSink(options: SinkOptions): Promise<ChatSink> {
 }
 
 /** With its record in the workspace of what was bound to the chat. */
-export async function storeMove(
+async function storeMove(
   db: Kysely<Database>,
   move: { readonly connectorId: string; readonly from: string; readonly to: string },
 ): Promise<void> {

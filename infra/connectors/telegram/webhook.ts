@@ -42,6 +42,6 @@ export async function readByWebhook(reader: Reader, signal: AbortSignal): Promis
   }
 }
 
-export function webhookAddress(base: string, connectorId: string): string {
+function webhookAddress(base: string, connectorId: string): string {
   return `${base}/v1/connectors/${connectorId}/telegram`;
 }

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseMarkdownV2 } from './telegram-markdown.ts';
 import {
   objectOf,
   Refusal,
@@ -369,5 +368,3 @@ async function readParams(request: IncomingMessage): Promise<Params> {
   }
   return params;
 }
-
-export { parseMarkdownV2 };
