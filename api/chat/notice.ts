@@ -67,6 +67,6 @@ export async function notice(deps: ChatDeps, event: Event): Promise<void> {
   if (isNoticed(event.type)) await TELLERS[event.type](deps, event);
 }
 
-export function keyOf({ workspaceId, seq }: Event): string {
+function keyOf({ workspaceId, seq }: Event): string {
   return `event:${workspaceId}:${seq}`;
 }

@@ -11,7 +11,7 @@ const ALPHABET = '23456789ABCDEFGHJKMNPQRSTVWXYZ';
 /** 59 bits: with ten tries in as many minutes nobody guesses one. */
 const TOKEN_CHARS = 12;
 const GROUP_CHARS = 4;
-export const TOKEN_LIFE_MS = 10 * 60 * 1_000;
+const TOKEN_LIFE_MS = 10 * 60 * 1_000;
 
 function newToken(): string {
   let token = '';

@@ -11,7 +11,7 @@ import { bold, cleanLine, code, plain } from './text.ts';
 import { line, lines, type Reply } from './turn.ts';
 
 /** Everything that can be asked for in a chat, besides `help` and `pair`, which need nobody to be known. */
-export const CHAT_COMMANDS: readonly ChatCommand[] = [
+const CHAT_COMMANDS: readonly ChatCommand[] = [
   ...agentCommands,
   ...approvalCommands,
   ...documentCommands,

@@ -84,7 +84,3 @@ export function block(text: string): ChatSpan {
 export function wordsOf(spans: readonly ChatSpan[]): string {
   return spans.map(({ text }) => text).join('');
 }
-
-export function lengthOf(spans: readonly ChatSpan[]): number {
-  return spans.reduce((sum, { text }) => sum + text.length, 0);
-}

@@ -27,7 +27,7 @@ export interface Pairing {
 /** Of one person at once: enough for somebody who lost the first token and the second. */
 export const PENDING_MAX = 3;
 /** Of one connector at once, so that nobody fills the list by making accounts. */
-export const PENDING_OF_CONNECTOR_MAX = 200;
+const PENDING_OF_CONNECTOR_MAX = 200;
 
 const isOpen = sql<boolean>`(p.state in ('pending', 'shown') and p.expires_at > now())`;
 

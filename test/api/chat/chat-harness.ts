@@ -59,7 +59,7 @@ export function newNumber(): string {
   return String(randomInt(100_000_000, 999_999_999));
 }
 
-export function chatDeps(api: TestApi): ChatDeps {
+function chatDeps(api: TestApi): ChatDeps {
   return {
     api: api.deps,
     app: createApp(api.deps, 'public'),
@@ -154,7 +154,7 @@ export function openChat(api: TestApi) {
 }
 
 /** In the order in which they were put there. */
-export async function posts({ deps }: TestApi): Promise<readonly Said[]> {
+async function posts({ deps }: TestApi): Promise<readonly Said[]> {
   const rows = await deps.db
     .selectFrom('post')
     .select(['key', 'edits_key', 'sealed', 'connector_id'])
