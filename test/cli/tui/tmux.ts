@@ -9,6 +9,8 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const CHILD = new URL('../child.ts', import.meta.url).pathname;
+/** Longer than the longest test. */
+const LIFE_S = 240;
 /** A busy machine starts the program in this time. */
 const WAIT_MS = 45_000;
 
@@ -62,7 +64,9 @@ export async function openScreen({
   };
   const words = Object.entries(settings).map(([name, value]) => `${name}=${quoted(value)}`);
   const program = [process.execPath, CHILD, 'tui', ...argv].map(quoted).join(' ');
-  const shell = `env -i ${words.join(' ')} ${program}; echo "code=$?"; exec sleep 600`;
+  // A run that is killed cannot close it, so it ends by itself.
+  const end = `(sleep ${LIFE_S}; tmux -S ${quoted(socket)} kill-server) &`;
+  const shell = `${end} env -i ${words.join(' ')} ${program}; echo "code=$?"; exec sleep ${LIFE_S}`;
   await tmux(
     '-f',
     '/dev/null',
