@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
 import {
   isGateVote,
+  TEMPORAL_UI,
   type ApprovalState,
   type DecisionOutcome,
   type SignedDecision,
@@ -27,7 +28,7 @@ import { castVote, listVotes, type Vote, type VoteRefusal } from '../infra/db/qu
 import type { Database, Executor } from '../infra/db/schema.ts';
 import type { GateDeps } from '../infra/gate/gate.ts';
 import { sha256Hex } from '../infra/digest.ts';
-import { isSignedBy } from '../infra/secrets/proof.ts';
+import { isSignedBy, signDecision } from '../infra/secrets/proof.ts';
 import { approvalDecided } from '../workflows/contracts/agent.ts';
 import type { SpawnAgentsInput } from '../workflows/contracts/spawn.ts';
 import { applyEffect, effectOf, startedSpawn } from './approval-effect.ts';
@@ -66,6 +67,8 @@ export interface ApprovalDeps extends GateDeps {
   readonly proofKey: Buffer;
   /** For what a row may hold until it is delivered. */
   readonly seal: (plain: string) => Buffer;
+  /** Whether whoever reaches Temporal's Web UI may decide what is not of high risk. Absent: nobody there may. */
+  readonly trustsTemporalUi?: boolean;
 }
 
 export type ApprovalActivities = ReturnType<typeof createApprovalActivities>;
@@ -77,10 +80,11 @@ export function createApprovalActivities(deps: ApprovalDeps) {
     openApproval: (input: OpenApproval): Promise<ApprovalOpened> => openApprovalOf(deps, input),
 
     /** Idempotent: a vote is found by its nonce, and an approval that was decided says how. */
-    async recordVote({ decision, workspaceId }: RecordVote): Promise<RecordedVote> {
-      if (!isSignedBy(deps.proofKey, decision)) {
+    async recordVote({ decision: message, workspaceId }: RecordVote): Promise<RecordedVote> {
+      const decision = proved(deps, message);
+      if (decision === null) {
         return refuse(deps, {
-          decision,
+          decision: message,
           workspaceId,
           reason: 'This decision was not made through Rookery.',
         });
@@ -148,6 +152,27 @@ export function createApprovalActivities(deps: ApprovalDeps) {
   };
 }
 
+/**
+ * The decision, if it proves itself. One from Temporal's Web UI cannot: where configuration trusts that UI it is signed
+ * here, in the UI's name and with nothing but its verdict, once for each approval.
+ */
+function proved(deps: ApprovalDeps, decision: SignedDecision): SignedDecision | null {
+  if (isSignedBy(deps.proofKey, decision)) return decision;
+  if (decision.principalKind !== TEMPORAL_UI || deps.trustsTemporalUi !== true) return null;
+  const { approvalId, digest, verdict, optionLabel } = decision;
+  return signDecision(deps.proofKey, {
+    approvalId,
+    digest,
+    verdict,
+    optionLabel,
+    note: null,
+    principalKind: TEMPORAL_UI,
+    principalId: TEMPORAL_UI,
+    issuedAtMs: Date.now(),
+    nonce: `${TEMPORAL_UI}:${approvalId}`,
+  });
+}
+
 const REFUSALS = {
   missing: 'There is no such approval.',
   already_voted: 'You have voted on this approval before; the first vote stands.',
@@ -212,7 +237,7 @@ async function wakeAsker({ temporal, log }: ApprovalDeps, approval: Approval): P
 async function decide(deps: ApprovalDeps, approval: Approval): Promise<DecisionOutcome> {
   return deps.db.transaction().execute(async (tx) => {
     await lockApproval(tx, approval.id);
-    const votes = await countable(tx, approval);
+    const votes = await countable(tx, approval, deps.trustsTemporalUi === true);
     const tally = tallyVotes(approval, votes, deps.proofKey);
     if (tally.state === 'open') {
       return { kind: 'counted', votes: tally.grants, quorum: approval.quorum };
@@ -254,7 +279,11 @@ async function voidIt(tx: Executor, approval: Approval, reason: string): Promise
 }
 
 /** A key that was revoked since it voted, and a user who was disabled, is nobody's voice any more. */
-async function countable(tx: Executor, approval: Approval): Promise<readonly Vote[]> {
+async function countable(
+  tx: Executor,
+  approval: Approval,
+  trustsTemporalUi: boolean,
+): Promise<readonly Vote[]> {
   const { workspaceId, contextId, role } = approval;
   const votes = await listVotes(tx, approval.id);
   const deciders = await findDeciders(tx, { workspaceId, contextId, role });
@@ -267,7 +296,8 @@ async function countable(tx: Executor, approval: Approval): Promise<readonly Vot
     const isCounted = isGateVote(vote)
       ? await isBacked(tx, approval, vote)
       : deciders.includes(persons.get(vote.principalId) ?? vote.principalId);
-    if (isCounted) counted.push(vote);
+    const isFromUi = vote.principalKind === TEMPORAL_UI && trustsTemporalUi;
+    if (isCounted || isFromUi) counted.push(vote);
   }
   return counted;
 }

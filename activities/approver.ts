@@ -43,7 +43,29 @@ const ALLOWED = { kind: 'allowed', selfApproved: false } as const;
 export function findApprover(db: Kysely<Database>, deciding: Deciding): Promise<Approver> {
   if (isGateVote(deciding.decision)) return findGate(db, deciding);
   if (deciding.decision.principalKind === 'user') return findPerson(db, deciding);
-  return Promise.resolve(denied('The Temporal Web UI may not decide approvals here.'));
+  return Promise.resolve(findTemporalUi(deciding));
+}
+
+/** It has no name for whoever uses it, so it counts as an operator, and as one person only. */
+function findTemporalUi({ decision, approval }: Deciding): Approver {
+  if (approval.risk === 'high' || approval.role !== 'operator') {
+    return denied(
+      'This is not decided in the Temporal Web UI: its risk wants somebody with a name.',
+    );
+  }
+  if (decision.optionLabel !== null) {
+    return denied('The Temporal Web UI grants or refuses, and chooses no other option.');
+  }
+  return deniedByPolicy({ decision, approval }) ?? ALLOWED;
+}
+
+/** What the policy denies nobody grants. */
+function deniedByPolicy({
+  decision,
+  approval: { gate },
+}: Pick<Deciding, 'decision' | 'approval'>): Approver | null {
+  if (gate?.verdict !== 'deny' || decision.verdict !== 'grant') return null;
+  return denied(`The policy denies this (rule ${gate.rule}), so nobody can grant it.`);
 }
 
 /** What a vote needs beside the approval's own role: an option that permits more is a high risk of its own. */
@@ -62,9 +84,9 @@ async function findPerson(
   db: Kysely<Database>,
   { decision, approval, risks }: Deciding,
 ): Promise<Approver> {
-  const { workspaceId, contextId, gate } = approval;
-  if (gate?.verdict === 'deny' && decision.verdict === 'grant')
-    return denied(`The policy denies this (rule ${gate.rule}), so nobody can grant it.`);
+  const { workspaceId, contextId } = approval;
+  const refusal = deniedByPolicy({ decision, approval });
+  if (refusal !== null) return refusal;
   const risk = decision.optionLabel === null ? approval.risk : greaterRisk(approval.risk, 'high');
   const role = roleNeeded(approval, decision, risks);
   const deciders = await findDeciders(db, { workspaceId, contextId, role });

@@ -37,11 +37,14 @@ export function riskOfPrompt(facts: PromptFacts): Risk {
   return 'medium';
 }
 
+/** Whoever reaches Temporal's own Web UI, which asks nobody who he is. */
+export const TEMPORAL_UI = 'temporal-ui';
+
 /**
  * Who decides: a person, or the gate by itself where a policy says so or people approved the very same for ever. The
- * Temporal Web UI is named so that it can be refused.
+ * Temporal Web UI does where configuration trusts whoever gets there, and never what has a high risk.
  */
-export const DECIDER_KINDS = ['user', 'temporal-ui', 'policy', 'standing'] as const;
+export const DECIDER_KINDS = ['user', TEMPORAL_UI, 'policy', 'standing'] as const;
 export type DeciderKind = (typeof DECIDER_KINDS)[number];
 
 /** Its vote decides alone: quorums count people. */

@@ -116,6 +116,7 @@ function coreWorker({
         log,
         proofKey: secrets.proofKey,
         seal: (plain) => secrets.seal(plain),
+        trustsTemporalUi: config.approvals.temporalUi === 'trusted',
         policy,
         risks: riskTableOf(config.approvals),
       }),

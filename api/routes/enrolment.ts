@@ -16,6 +16,7 @@ import { enrol } from '../enrolment.ts';
 import { offerEnrolment } from '../enrolment-offer.ts';
 import { repeatableId } from '../repeatable-id.ts';
 import { publicRoute, route, type Caller } from '../route.ts';
+import { requireAt } from '../target.ts';
 
 export const enrolmentRoutes = [
   publicRoute({
@@ -62,6 +63,8 @@ async function offer(
 ): Promise<z.output<typeof EnrolmentSecretSchema>> {
   const { fingerprint } = officeOf(deps).authority;
   const id = repeatableId('enrolment', [caller.id, idempotencyKey]);
+  // A certificate outlives what its user may today: whoever is let in as somebody else may grow with him.
+  if (userId !== caller.userId) requireAt(caller, 'offerEnrolment', { workspaceId: null });
   return deps.db.transaction().execute(async (tx) => {
     await checkNotAbove(tx, caller, { userId, withPrivate: true });
     if ((await findLiveUser(tx, userId)) === null) {

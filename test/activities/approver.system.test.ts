@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { sql } from 'kysely';
 import { afterAll, expect, test } from 'vitest';
 import { createApprovalActivities } from '../../activities/approval.ts';
-import type { Decision } from '../../domain/approval.ts';
+import type { Decision, SignedDecision } from '../../domain/approval.ts';
 import type { GateNote } from '../../domain/gate.ts';
 import { parseId } from '../../domain/id.ts';
 import { SCOPES, type Role } from '../../domain/principal.ts';
@@ -16,6 +16,7 @@ import {
   proposeStandingApproval,
   revokeStandingApproval,
 } from '../../infra/db/queries/standing-approval.ts';
+import { listVotes } from '../../infra/db/queries/vote.ts';
 import { sha256Hex } from '../../infra/digest.ts';
 import { createBuiltInPolicy } from '../../infra/policy/built-in.ts';
 import { signDecision } from '../../infra/secrets/proof.ts';
@@ -29,15 +30,17 @@ const proofKey = Buffer.alloc(32, 7);
 /** Nobody waits in these tests, and a vote counts whether or not its asker could be woken. */
 const connection = Connection.lazy({ address: '127.0.0.1:1' });
 afterAll(() => connection.close());
-const activities = createApprovalActivities({
+const deps = {
   db,
   temporal: new Client({ connection }),
   proofKey,
   log: pino({ level: 'silent' }),
-  seal: (plain) => Buffer.from(plain),
+  seal: (plain: string) => Buffer.from(plain),
   policy: createBuiltInPolicy(),
   risks: DEFAULT_RISKS,
-});
+};
+const activities = createApprovalActivities(deps);
+const trusting = createApprovalActivities({ ...deps, trustsTemporalUi: true });
 
 async function makeUser(createdBy = 'test'): Promise<string> {
   const id = newId('user');
@@ -139,6 +142,15 @@ function vote(approval: Approval, principalId: string, more: Partial<Decision> =
   });
 }
 
+const DENIED: GateNote = {
+  verdict: 'deny',
+  by: 'policy',
+  rule: 'never',
+  engine: 'cedar',
+  version: 1,
+  reason: '',
+  standingId: null,
+};
 const GRANTED = { kind: 'decided', state: 'granted' };
 const REJECTED = { kind: 'rejected' };
 
@@ -377,4 +389,55 @@ test('revoked and used at the same moment, it is one of both and never half', as
     const state = (await getApproval(db, approval.id))?.state;
     expect(cast1.kind === 'decided' ? 'granted' : 'open').toBe(state);
   }
+});
+
+/** As somebody types it into the Web UI, who has nothing to sign with. */
+function typed(approval: Approval, more: Partial<SignedDecision> = {}) {
+  const decision: SignedDecision = {
+    approvalId: approval.id,
+    digest: approval.digest,
+    verdict: 'grant',
+    optionLabel: null,
+    note: null,
+    principalKind: 'temporal-ui',
+    principalId: 'temporal-ui',
+    issuedAtMs: 0,
+    nonce: 'none',
+    mac: 'none',
+    ...more,
+  };
+  return { decision, workspaceId: parseId('workspace', approval.workspaceId) };
+}
+
+test('the Temporal Web UI decides where it is trusted, once, and not what was signed by nobody else', async () => {
+  const { approval } = await question({ risk: 'medium', role: 'operator' });
+  const message = typed(approval);
+  expect(await activities.recordVote(message)).toMatchObject(REJECTED);
+  expect(await trusting.recordVote(typed(approval, { principalKind: 'user' }))).toMatchObject(
+    REJECTED,
+  );
+  expect(await trusting.recordVote(typed(approval, { digest: 'another' }))).toMatchObject(REJECTED);
+  expect(await trusting.recordVote(message)).toMatchObject(GRANTED);
+  expect(await trusting.recordVote(message)).toMatchObject({ state: 'granted' });
+  const votes = await listVotes(db, approval.id);
+  expect(votes.map(({ principalId, nonce }) => [principalId, nonce])).toEqual([
+    ['temporal-ui', `temporal-ui:${approval.id}`],
+  ]);
+});
+
+test.each<[string, Partial<NewApproval>, Partial<SignedDecision>]>([
+  ['a high risk', {}, {}],
+  ['what an admin decides', { risk: 'medium', role: 'admin' }, {}],
+  ['another option', { risk: 'medium', role: 'operator' }, { optionLabel: 'Always' }],
+  ['what the policy denies', { risk: 'medium', role: 'operator', gate: DENIED }, {}],
+])('the Temporal Web UI never decides %s', async (_what, asked, more) => {
+  const { approval } = await question(asked);
+  expect(await trusting.recordVote(typed(approval, more))).toMatchObject(REJECTED);
+  expect((await getApproval(db, approval.id))?.state).toBe('open');
+});
+
+test('of a quorum the Temporal Web UI is one, and none once it is trusted no more', async () => {
+  const { approval, other } = await question({ risk: 'medium', role: 'operator', quorum: 2 });
+  expect(await trusting.recordVote(typed(approval))).toMatchObject({ kind: 'counted', votes: 1 });
+  expect(await vote(approval, other)).toMatchObject({ kind: 'counted', votes: 1 });
 });

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { integer } from '../setting.ts';
+import { integer, oneOf } from '../setting.ts';
 import { DAY_MS, HOUR_MS, WAIT } from './limits.ts';
 import { riskSettings } from './risks.ts';
 
@@ -20,5 +20,10 @@ export const approvals = z.strictObject({
     { min: 1, max: 20, fallback: 1 },
     { env: 'ROOKERY_APPROVALS_QUORUM', about: 'How many people must grant; one refusal refuses.' },
   ),
+  temporalUi: oneOf(['refused', 'trusted'], 'refused', {
+    env: 'ROOKERY_APPROVALS_TEMPORAL_UI',
+    about:
+      'Whether whoever reaches the Temporal Web UI may decide what is not of high risk: refused or trusted.',
+  }),
   ...riskSettings,
 });
