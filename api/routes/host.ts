@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { sees, workspacesOf } from '../../domain/authorize.ts';
 import { AppError } from '../../domain/error.ts';
-import { parseId, type WorkspaceId } from '../../domain/id.ts';
+import type { WorkspaceId } from '../../domain/id.ts';
 import {
   CreateHostJoinSchema,
   HostJoinSchema,

@@ -79,7 +79,7 @@ function checkTerminal({ io, isJson }: Context): void {
 
 /** React looks at NODE_ENV while it loads: its other build is slower and keeps a record of every frame for ever. */
 function hasten({ io }: Context): void {
-  // oxlint-disable-next-line node/no-process-env
+  // oxlint-disable-next-line node/no-process-env -- a library's own switch, read while it loads
   process.env['NODE_ENV'] = 'production';
   const home = io.env['HOME'] ?? '';
   const given = io.env['XDG_CACHE_HOME'] ?? '';

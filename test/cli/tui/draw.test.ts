@@ -59,9 +59,8 @@ describe('a frame', () => {
       failed,
     ]) {
       const text = frame(state);
-      // Control characters are what is looked for.
       expect(text).not.toMatch(
-        // oxlint-disable-next-line no-control-regex
+        // oxlint-disable-next-line no-control-regex -- they are what is looked for
         /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/,
       );
     }
@@ -74,7 +73,7 @@ describe('a frame', () => {
     const colored = frame(state, { paint: painter(true), isAscii: false });
     expect(colored).toContain('\u001b[33mblocked');
     expect(frame(state)).toMatch(/▸ \S+.*blocked/);
-    // oxlint-disable-next-line no-control-regex
+    // oxlint-disable-next-line no-control-regex -- it is what is looked for
     expect(frame(state)).not.toMatch(/\u001b/);
   });
 
