@@ -1,8 +1,26 @@
 import { defineConfig } from 'vitest/config';
 
+/** Whole runtimes, real CLIs, machines and browsers: each file has the machine for itself. */
+const WHOLE = [
+  'test/e2e/**/*.test.ts',
+  'test/{deploy,docs,main,support}/**/*.system.test.ts',
+  'test/infra/{agents,embedded,host}/**/*.system.test.ts',
+  'test/cli/tui/**/*.system.test.ts',
+];
+
+const SERVERS = {
+  globalSetup: ['test/support/global-setup.ts'],
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  // A second, as it is by default, is less than a busy machine takes for a step through three servers.
+  expect: { poll: { timeout: 30_000 } },
+};
+
 /**
  * `fast` needs neither Temporal nor Postgres nor a PTY: it is part of `npm run check`.
- * `system` starts real servers and runs serially per file, since two cores are the smallest machine we support.
+ * `system` uses real servers, each file a database of its own, and runs as many files at once as there are cores.
+ * `whole` starts the whole runtime, and runs one file after the other: two cores are the smallest machine we support, and
+ * a second file at once makes starts miss their time.
  */
 export default defineConfig({
   test: {
@@ -18,16 +36,16 @@ export default defineConfig({
       },
       {
         test: {
+          ...SERVERS,
           name: 'system',
-          include: ['test/**/*.system.test.ts', 'test/e2e/**/*.test.ts'],
-          globalSetup: ['test/support/global-setup.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          // A second, as it is by default, is less than a busy machine takes for a step through three servers.
-          expect: { poll: { timeout: 30_000 } },
-          // Real CLIs beside real servers fill two cores: a second file at once makes starts miss their time.
-          fileParallelism: false,
+          include: ['test/**/*.system.test.ts'],
+          exclude: WHOLE,
+          sequence: { groupOrder: 1 },
+          maxWorkers: 2,
         },
+      },
+      {
+        test: { ...SERVERS, name: 'whole', include: WHOLE, fileParallelism: false },
       },
     ],
   },

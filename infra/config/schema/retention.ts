@@ -18,7 +18,8 @@ export const retention = z.strictObject({
     { ...DAYS, fallback: 30 },
     {
       env: 'ROOKERY_RETENTION_CHATS_DAYS',
-      about: 'Days that updates and posts of chats are kept after they are done, to know them again.',
+      about:
+        'Days that updates and posts of chats are kept after they are done, to know them again.',
     },
   ),
   idempotencyDays: integer(

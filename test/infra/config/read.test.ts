@@ -111,7 +111,9 @@ describe('problems', () => {
       'rookery.yaml log: expected settings, each as `name: value`',
       'rookery.yaml listen.port: expected at most 65535, got 70000',
       'rookery.yaml approvals.quorum: expected at least 1, got 0',
-      expect.stringMatching(/^rookery\.yaml workers\.pools item 1: expected one of core, pty, connectors/),
+      expect.stringMatching(
+        /^rookery\.yaml workers\.pools item 1: expected one of core, pty, connectors/,
+      ),
       'environment DATABASE_URL: expected postgres://user:password@host/name',
       expect.stringMatching(/^environment ROOKERY_LOG_LEVEL: expected one of trace, .*got "loud"$/),
       'flag temporal.prot: unknown setting, did you mean temporal.port?',

@@ -19,7 +19,7 @@ import { GROUP, TOKEN } from './telegram-server.ts';
 /** Reversible, and unlike the plain text: enough to see that rows hold no plain text. */
 export const seal = (plain: string): Buffer =>
   Buffer.from(Buffer.from(plain).map((byte) => byte ^ 0x5a));
-export const unseal = (sealed: Buffer): string =>
+const unseal = (sealed: Buffer): string =>
   Buffer.from(sealed.map((byte) => byte ^ 0x5a)).toString();
 
 export async function addConnector(
