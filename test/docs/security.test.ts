@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { isUserAccess } from '../../api/route.ts';
 import { routes } from '../../api/routes/index.ts';
 import { RISKS, ROLE_FOR_RISK } from '../../domain/approval.ts';
-import { ROLES, SCOPES, type Role, type Scope } from '../../domain/principal.ts';
+import { CHAT_SCOPES, ROLES, SCOPES, type Role, type Scope } from '../../domain/principal.ts';
 import { readDocuments } from './documents.ts';
 
 const text = readDocuments().find(({ path }) => path === 'docs/security.md')?.text ?? '';
@@ -29,16 +29,30 @@ function leastRoleOf(scope: Scope): Role {
   return ROLES.findLast((role) => roles.includes(role)) ?? 'operator';
 }
 
+/** Beside a scope that nobody has who writes in a chat. */
+const MARK = ' ‡';
+
 test('the roles are told in the order of their power', () => {
   expect(text).toContain(ROLES.map((role) => `\`${role}\``).join(', '));
 });
 
 test('every scope is told, with the least role that its routes want', () => {
   const rows = tableOf('scope');
-  const told = Object.fromEntries(rows.map(([scope, role]) => [scope, role]));
+  const told = Object.fromEntries(
+    rows.map(([scope = '', role]) => [scope.replace(MARK, ''), role]),
+  );
   expect(rows).toHaveLength(SCOPES.length);
   expect(told).toEqual(
     Object.fromEntries(SCOPES.map((scope) => [`\`${scope}\``, leastRoleOf(scope)])),
+  );
+});
+
+test('what chat does not have is marked', () => {
+  const marked = tableOf('scope').flatMap(([scope = '']) =>
+    scope.endsWith(MARK) ? [scope.replaceAll(/[` ‡]/g, '')] : [],
+  );
+  expect(marked.toSorted()).toEqual(
+    SCOPES.filter((scope) => !CHAT_SCOPES.includes(scope)).toSorted(),
   );
 });
 

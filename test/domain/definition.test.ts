@@ -45,6 +45,8 @@ test('every field of a spawn is either taken, held to what the definition says, 
     tools: ['a'],
     hosting: { mode: 'local' },
     grants: ['read:documents'],
+    models: ['m'],
+    memory: false,
   };
   for (const [field, value] of Object.entries(values)) {
     const request = SpawnRequestSchema.parse({ definition: 'd', [field]: value });
