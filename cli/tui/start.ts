@@ -1,5 +1,3 @@
-import { enableCompileCache } from 'node:module';
-import { join } from 'node:path';
 import type { DetachKey } from '../attach/detach-key.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../exit.ts';
@@ -21,7 +19,7 @@ export interface TuiOptions {
 export async function runTui(context: Context, options: TuiOptions): Promise<void> {
   const { io, signal } = context;
   checkTerminal(context);
-  hasten(context);
+  hasten();
   const [{ render }, { App }, { createElement }] = await Promise.all([
     import('ink'),
     import('./app.ts'),
@@ -78,12 +76,7 @@ function checkTerminal({ io, isJson }: Context): void {
 }
 
 /** React looks at NODE_ENV while it loads: its other build is slower and keeps a record of every frame for ever. */
-function hasten({ io }: Context): void {
+function hasten(): void {
   // oxlint-disable-next-line node/no-process-env -- a library's own switch, read while it loads
   process.env['NODE_ENV'] = 'production';
-  const home = io.env['HOME'] ?? '';
-  const given = io.env['XDG_CACHE_HOME'] ?? '';
-  const cacheDir = given === '' ? (home === '' ? null : join(home, '.cache')) : given;
-  // Of one's own: what others can write there would be run.
-  if (cacheDir !== null) enableCompileCache(join(cacheDir, 'rookery', 'compiled'));
 }
