@@ -48,8 +48,6 @@ function stateWords(from: unknown, to: unknown, detail: string): string | null {
   switch (AGENT_STATES.find((state) => state === to)) {
     case 'ready':
       return typeof from === 'string' && STARTING.has(from) ? 'is ready.' : null;
-    case 'blocked':
-      return 'waits for a decision, which is asked for in the admin hub.';
     case 'suspended':
       return `is suspended${why}`;
     case 'stopped':
@@ -63,6 +61,7 @@ function stateWords(from: unknown, to: unknown, detail: string): string | null {
     case 'login_required':
     case 'authenticating':
     case 'busy':
+    case 'blocked':
     case 'stopping':
     case 'resuming':
     case undefined:
@@ -74,6 +73,17 @@ export async function tellState(deps: ChatDeps, event: Event): Promise<void> {
   const { from, to, detail } = event.data;
   const words = stateWords(from, to, typeof detail === 'string' ? cleanLine(detail, 300) : '');
   if (words !== null) await tellOf(deps, event, words);
+}
+
+/** Where an agent was asked for, that people are asked; not in the hub, which shows what they are asked. */
+export async function tellAsked(deps: ChatDeps, event: Event): Promise<void> {
+  const { agentId } = event.data;
+  if (typeof agentId !== 'string') return;
+  const { db } = deps.api;
+  const spot = await findChatOfAgent(db, agentId);
+  if (spot === null || (await findContextOfChat(db, spot))?.kind === 'admin_hub') return;
+  const words = 'waits for a decision, which is asked for in the admin hub.';
+  await tellOf(deps, { ...event, subjectId: agentId }, words);
 }
 
 export async function tellTurn(deps: ChatDeps, event: Event): Promise<void> {

@@ -10,7 +10,7 @@ import {
 import type { ChatDeps } from './deps.ts';
 import { endLogins, showLogin } from './login-card.ts';
 import { tellLinked, tellRefused } from './link-notice.ts';
-import { tellMessage, tellState, tellTurn } from './agent-notice.ts';
+import { tellAsked, tellMessage, tellState, tellTurn } from './agent-notice.ts';
 
 type Teller = (deps: ChatDeps, event: Event) => Promise<unknown>;
 
@@ -22,7 +22,10 @@ const waiting: Teller = async (deps, event) => {
 
 /** What is told in chats, and how. Each of them says things under keys made from the event's number. */
 const TELLERS = {
-  'approval.requested': (deps, { subjectId }) => showCards(deps, subjectId),
+  'approval.requested': async (deps, event) => {
+    await showCards(deps, event.subjectId);
+    await tellAsked(deps, event);
+  },
   'approval.voted': (deps, { subjectId }) => renewCards(deps, subjectId),
   'approval.reminded': (deps, event) =>
     remindOfCards(deps, event.subjectId, {

@@ -161,6 +161,13 @@ describe('a card', () => {
       expect(Buffer.byteLength(data)).toBeLessThanOrEqual(64);
       expect(data).not.toContain('make');
     }
+    // Where it was asked for, and once; the hub has the card.
+    await findSaid(
+      ({ to, text }) =>
+        to.chatId === group.chatId && text.startsWith(`${name} waits for a decision`),
+    );
+    const waits = (await chat.posts()).filter(({ text }) => text.startsWith(`${name} waits`));
+    expect(waits.map(({ to }) => to.chatId)).toEqual([group.chatId]);
     const messageId = await deliver(card);
     expect(await chat.pressed(hub, other, { data: approve, messageId })).toBe(
       `Approved: ${name}: make all`,
