@@ -5,16 +5,15 @@ import { afterAll, expect, test } from 'vitest';
 import { createApprovalActivities } from '../../activities/approval.ts';
 import { tallyVotes } from '../../activities/tally.ts';
 import type { Decision } from '../../domain/approval.ts';
-import { parseId } from '../../domain/id.ts';
 import { SCOPES, type Role } from '../../domain/principal.ts';
 import { DEFAULT_RISKS } from '../../domain/risk.ts';
 import { getApproval, type Approval } from '../../infra/db/queries/approval.ts';
 import { insertKey, revokeKey } from '../../infra/db/queries/key.ts';
 import { listVotes } from '../../infra/db/queries/vote.ts';
 import { createBuiltInPolicy } from '../../infra/policy/built-in.ts';
-import { signDecision } from '../../infra/secrets/proof.ts';
 import { checkLeaks } from '../support/leaks.ts';
 import { createTestDatabase, makeWorkspace } from '../support/postgres.ts';
+import { signedVote } from '../support/votes.ts';
 import { makeAgent, makeApproval, newId } from '../support/records.ts';
 
 checkLeaks();
@@ -61,22 +60,7 @@ async function question(quorum: number, risk: 'medium' | 'high') {
 }
 
 function vote(approval: Approval, principalId: string, more: Partial<Decision> = {}) {
-  const decision = signDecision(proofKey, {
-    approvalId: approval.id,
-    digest: approval.digest,
-    verdict: 'grant',
-    optionLabel: null,
-    note: null,
-    principalKind: 'user',
-    principalId,
-    issuedAtMs: Date.now(),
-    nonce: randomUUID(),
-    ...more,
-  });
-  return activities.recordVote({
-    decision,
-    workspaceId: parseId('workspace', approval.workspaceId),
-  });
+  return activities.recordVote(signedVote(proofKey, approval, { principalId, ...more }));
 }
 
 test('whoever asked does not become somebody else by making a key, nor by a key of that key', async () => {

@@ -19,9 +19,9 @@ import {
 import { listVotes } from '../../infra/db/queries/vote.ts';
 import { sha256Hex } from '../../infra/digest.ts';
 import { createBuiltInPolicy } from '../../infra/policy/built-in.ts';
-import { signDecision } from '../../infra/secrets/proof.ts';
 import { checkLeaks } from '../support/leaks.ts';
 import { createTestDatabase, makeWorkspace } from '../support/postgres.ts';
+import { signedVote } from '../support/votes.ts';
 import { makeAgent, makeApproval, newId } from '../support/records.ts';
 
 checkLeaks();
@@ -124,22 +124,7 @@ async function question(more: Partial<NewApproval> = {}) {
 }
 
 function vote(approval: Approval, principalId: string, more: Partial<Decision> = {}) {
-  const decision = signDecision(proofKey, {
-    approvalId: approval.id,
-    digest: approval.digest,
-    verdict: 'grant',
-    optionLabel: null,
-    note: null,
-    principalKind: 'user',
-    principalId,
-    issuedAtMs: Date.now(),
-    nonce: randomUUID(),
-    ...more,
-  });
-  return activities.recordVote({
-    decision,
-    workspaceId: parseId('workspace', approval.workspaceId),
-  });
+  return activities.recordVote(signedVote(proofKey, approval, { principalId, ...more }));
 }
 
 const DENIED: GateNote = {

@@ -1,9 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { addConnector } from '../../support/chat/engine.ts';
+import { createEngineProcess } from '../../support/chat/engine-process.ts';
 import { ADA, TelegramServer } from '../../support/chat/telegram-server.ts';
 import { createTestDatabase, makeWorkspace } from '../../support/postgres.ts';
 
@@ -15,31 +14,18 @@ const CHILD = join(import.meta.dirname, '..', '..', 'support', 'chat', 'engine-c
 const MESSAGES = 1_000;
 const CHATS = 10;
 const KILLS = 5;
-let child: ChildProcess | null = null;
+const engine = createEngineProcess(CHILD, database.url);
 afterAll(async () => {
-  await kill();
+  await engine.kill();
   await server.close();
 });
-
-async function run(): Promise<void> {
-  child = spawn(process.execPath, [CHILD, database.url], { stdio: ['ignore', 'pipe', 'inherit'] });
-  if (child.stdout !== null) await once(child.stdout, 'data');
-}
-
-async function kill(): Promise<void> {
-  if (child === null || child.exitCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGKILL');
-  await ended;
-  child = null;
-}
 
 test(
   'of a thousand messages none is lost and none answered twice, through five kills',
   { timeout: 120_000 },
   async () => {
     const connectorId = await addConnector(db, { apiRoot: server.apiRoot });
-    await run();
+    await engine.start();
     const said: string[] = [];
     // In bursts, faster than a thousand in a minute, so that each kill hits work.
     for (let round = 0; round < KILLS; round += 1) {
@@ -55,8 +41,8 @@ test(
       await expect
         .poll(() => server.shown.length, { timeout: 30_000, interval: 5 })
         .toBeGreaterThan(shownBefore + 10);
-      await kill();
-      await run();
+      await engine.kill();
+      await engine.start();
     }
 
     await expect.poll(() => server.unconfirmed, { timeout: 60_000, interval: 100 }).toBe(0);

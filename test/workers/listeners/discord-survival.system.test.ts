@@ -1,11 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { insertConnector } from '../../../infra/db/queries/connector.ts';
 import { startDiscordServer } from '../../support/chat/discord-server.ts';
 import { seal } from '../../support/chat/engine.ts';
+import { createEngineProcess } from '../../support/chat/engine-process.ts';
 import { createTestDatabase, makeWorkspace } from '../../support/postgres.ts';
 import { newId } from '../../support/records.ts';
 
@@ -17,24 +16,11 @@ const CHILD = join(import.meta.dirname, '..', '..', 'support', 'chat', 'discord-
 const MESSAGES = 1_000;
 const CHANNELS = 10;
 const KILLS = 5;
-let child: ChildProcess | null = null;
+const engine = createEngineProcess(CHILD, database.url);
 afterAll(async () => {
-  await kill();
+  await engine.kill();
   await server.close();
 });
-
-async function run(): Promise<void> {
-  child = spawn(process.execPath, [CHILD, database.url], { stdio: ['ignore', 'pipe', 'inherit'] });
-  if (child.stdout !== null) await once(child.stdout, 'data');
-}
-
-async function kill(): Promise<void> {
-  if (child === null || child.exitCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGKILL');
-  await ended;
-  child = null;
-}
 
 test(
   'of a thousand messages on Discord none is lost and each is answered once and in order, through five kills',
@@ -57,7 +43,7 @@ test(
     });
     const shown = () =>
       channels.flatMap(({ messages }) => messages.filter(({ author }) => author === world.bot));
-    await run();
+    await engine.start();
     await expect.poll(() => server.gateway.connections(), { timeout: 20_000 }).toBe(1);
     let count = 0;
     for (let round = 0; round < KILLS; round += 1) {
@@ -72,8 +58,8 @@ test(
       await expect
         .poll(() => shown().length, { timeout: 30_000, interval: 5 })
         .toBeGreaterThan(before + 10);
-      await kill();
-      await run();
+      await engine.kill();
+      await engine.start();
     }
     await expect.poll(() => shown().length, { timeout: 60_000, interval: 100 }).toBe(MESSAGES);
     const unsettled = async () =>
