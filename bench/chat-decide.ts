@@ -2,8 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { request } from 'undici';
 import { SpawnedSchema } from '../domain/schema/spawn.ts';
-import { PairingSchema } from '../domain/schema/pairing.ts';
-import { connectBot, DIRECT } from '../test/support/chat/paired.ts';
+import { connectBot, pairAda } from '../test/support/chat/paired.ts';
 import {
   ADA,
   GROUP,
@@ -71,15 +70,7 @@ function resultOf(ours: readonly number[], raw: readonly number[]): BenchResult 
 
 /** Ada is paired as an admin and makes the group the hub. */
 async function makeHub(rookery: TestRookery, server: TelegramServer): Promise<void> {
-  server.say({ chat: DIRECT, text: 'pair' });
-  const { text } = await shown(server, (message) => message.text.includes('pairing token'));
-  const token = /(?:[2-9A-Z]{4}-){2}[2-9A-Z]{4}/.exec(text)?.[0] ?? '';
-  const found = await rookery.callAdmin('POST', '/v1/pairings/lookup', { token });
-  const { id } = PairingSchema.parse(found.body);
-  await rookery.callAdmin('POST', `/v1/pairings/${id}/approve`, {
-    newUser: { name: 'Ada' },
-    role: 'admin',
-  });
+  await pairAda(rookery, server, 'admin');
   server.say({ text: '/admin_channel enable default' });
   await shown(
     server,

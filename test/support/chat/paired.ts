@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Role } from '../../../domain/principal.ts';
 import type { TestRookery } from '../rookery.ts';
 import { ADA, TOKEN, type TelegramServer } from './telegram-server.ts';
 
@@ -21,14 +22,18 @@ export async function connectBot(rookery: TestRookery, server: TelegramServer): 
 }
 
 /** She writes "pair", and an admin takes the token that she got: from then on she is a user with that role. */
-export async function pairAda(rookery: TestRookery, server: TelegramServer): Promise<void> {
+export async function pairAda(
+  rookery: TestRookery,
+  server: TelegramServer,
+  role: Role = 'operator',
+): Promise<void> {
   server.say({ chat: DIRECT, text: 'pair' });
   const token = await textFor(server, /[2-9A-HJKMNP-Z]{4}-[2-9A-HJKMNP-Z]{4}-[2-9A-HJKMNP-Z]{4}/);
   const found = await rookery.callAdmin('POST', '/v1/pairings/lookup', { token });
   const { id } = z.object({ id: z.string() }).parse(found.body);
   const approved = await rookery.callAdmin('POST', `/v1/pairings/${id}/approve`, {
     newUser: { name: 'Ada' },
-    role: 'operator',
+    role,
   });
   if (approved.status >= 300) throw new Error(`Not paired: ${JSON.stringify(approved.body)}`);
 }
