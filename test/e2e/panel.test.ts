@@ -59,6 +59,8 @@ describe.skipIf(!hasBrowser)(`in Chromium${hasBrowser ? '' : ' — SKIPPED: not 
     async () => {
       const { page, faults } = await openPage(browser);
       await page.goto(rookery.url);
+      // A browser gives a field its focus with the first frame, which may come after the page was loaded.
+      await page.locator('input:focus').waitFor();
       await page.keyboard.type(rookery.apiKey);
       await page.keyboard.press('Enter');
       await page.waitForURL('**/agents');
