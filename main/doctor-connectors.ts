@@ -28,7 +28,7 @@ export const checkConnectors: Check['look'] = async ({ config }) => {
   const url = await runningDatabase(config);
   if (url === null) return row('ok', 'Rookery does not run: not looked at', null);
   const bots = await read(url);
-  if (bots === null) return row('warn', 'the database does not answer', null);
+  if (bots === null) return row('warn', 'the database does not answer', 'see PostgreSQL above');
   if (bots.length === 0) return row('ok', 'none (docs/connectors.md)', null);
   const bad = bots.filter(({ state }) => state !== 'connected' && state !== 'connecting');
   const uncertain = bots.reduce((sum, bot) => sum + bot.uncertain, 0);
