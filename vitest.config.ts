@@ -3,8 +3,9 @@ import { defineConfig } from 'vitest/config';
 /** Whole runtimes, real CLIs, machines and browsers: each file has the machine for itself. */
 const WHOLE = [
   'test/e2e/**/*.test.ts',
-  'test/{deploy,docs,main,support}/**/*.system.test.ts',
-  'test/infra/{agents,embedded,host}/**/*.system.test.ts',
+  'test/{docs,support}/**/*.system.test.ts',
+  'test/main/*doc*.system.test.ts',
+  'test/infra/{agents,host}/**/*.system.test.ts',
   'test/cli/tui/**/*.system.test.ts',
 ];
 

@@ -48,6 +48,7 @@ export function commandBlocks({ path, text }: Document): readonly CommandBlock[]
 
 /** Documents whose blocks another test runs or parses, and which. */
 export const TESTED_ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ['docs/admin.md', 'test/main/admin-docs.system.test.ts'],
   ['docs/cli.md', 'test/cli/docs.test.ts'],
   ['docs/operations.md', 'test/main/docs.system.test.ts'],
 ]);
