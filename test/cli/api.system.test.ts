@@ -35,7 +35,7 @@ beforeAll(async () => {
 /** As the owner, unless told otherwise, in the one workspace of this file. */
 function cli(line: string, key = owner.secret): Promise<CliRun> {
   const env = { ROOKERY_API_KEY: key, ROOKERY_WORKSPACE: workspace };
-  return runCli(line.split(' '), { url, env });
+  return runCli(line.split(' '), { url, env, now: () => Date.now() });
 }
 
 async function json(line: string): Promise<Record<string, unknown>> {
