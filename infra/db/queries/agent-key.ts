@@ -5,6 +5,7 @@ import { ROLES, type Role } from '../../../domain/principal.ts';
 import type { Executor } from '../schema.ts';
 import type { AgentKeyUse } from '../tables/agent-key.ts';
 import type { Page } from './page.ts';
+import { bindingHolds } from './principal.ts';
 
 const Names = z.array(z.string()).nullable();
 
@@ -91,10 +92,7 @@ function liveKeys(db: Executor) {
       'key.grants',
       'agent.host_id as hostId',
       sql<Role | null>`(select o.role from live_binding o where o.principal_id = agent.owner_id
-        and ((o.place = 'installation' and (o.role = 'overlord' or not exists (
-            select from workspace w where w.id = agent.workspace_id and w.kind = 'private')))
-          or (o.place = 'workspace' and o.workspace_id = agent.workspace_id)
-          or (o.place = 'context' and o.context_id = agent.context_id))
+        and ${bindingHolds('o', { workspaceId: sql`agent.workspace_id`, contextId: sql`agent.context_id` })}
         order by array_position(${[...ROLES]}::text[], o.role) limit 1)`.as('ownerRole'),
       sql`agent.spec -> 'tools'`.as('tools'),
       sql`agent.spec -> 'models'`.as('models'),

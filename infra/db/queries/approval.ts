@@ -14,6 +14,7 @@ import { storableJson, storableText } from '../storable.ts';
 import type { NewRecord } from './record.ts';
 import { appendCall } from './record.ts';
 import type { Page } from './page.ts';
+import { bindingHolds } from './principal.ts';
 
 export interface Approval {
   readonly id: string;
@@ -303,9 +304,7 @@ export async function findOrphanedApprovals(
         or (approval.asker_kind = 'system' and not exists (
           select from live_binding b where b.principal_id = approval.requested_by
             and b.role = any(${SPAWNERS}::text[])
-            and (b.place = 'installation'
-              or (b.workspace_id = approval.workspace_id and (b.place = 'workspace'
-                or (b.place = 'context' and b.context_id = approval.context_id)))))))`,
+            and ${bindingHolds('b', { workspaceId: sql`approval.workspace_id`, contextId: sql`approval.context_id` })})))`,
     )
     .orderBy('approval.seq')
     .limit(limit)

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import { parseId, type UserId } from '../../../domain/id.ts';
 import {
   covers,
@@ -122,11 +122,25 @@ export async function findRole(
 }
 
 function holdsAt({ workspaceId, contextId = null }: At) {
-  // As `reaches` of domain/authorize.ts has it: what holds everywhere ends before what is one user's own.
-  return sql<boolean>`((place = 'installation' and (role = 'overlord' or not exists (
-      select from workspace w where w.id = ${workspaceId} and w.kind = 'private')))
-    or (place = 'workspace' and workspace_id = ${workspaceId})
-    or (place = 'context' and workspace_id = ${workspaceId} and context_id = ${contextId}::text))`;
+  return bindingHolds('live_binding', {
+    workspaceId: sql`${workspaceId}::text`,
+    contextId: sql`${contextId}::text`,
+  });
+}
+
+/**
+ * Whether a row of `live_binding`, under this name, holds at the place whose ids these expressions give. As `reaches` of
+ * domain/authorize.ts has it: what holds everywhere ends before what is one user's own.
+ */
+export function bindingHolds(
+  binding: string,
+  at: { readonly workspaceId: RawBuilder<unknown>; readonly contextId: RawBuilder<unknown> },
+) {
+  const of = (column: string) => sql.ref(`${binding}.${column}`);
+  return sql<boolean>`((${of('place')} = 'installation' and (${of('role')} = 'overlord' or not exists (
+      select from workspace w where w.id = ${at.workspaceId} and w.kind = 'private')))
+    or (${of('workspace_id')} = ${at.workspaceId} and (${of('place')} = 'workspace'
+      or (${of('place')} = 'context' and ${of('context_id')} = ${at.contextId}))))`;
 }
 
 /** How people read who did something: the names of users and keys. Others are left out. */
