@@ -9,3 +9,6 @@ export function interval(ms: number | null): ReturnType<typeof sql> {
 export function fromNow(ms: number | null): ReturnType<typeof sql> {
   return sql`now() + ${interval(ms)}`;
 }
+
+/** Of a row whose `last_used_at` is kept to the minute: a busy one would otherwise be rewritten with every request. */
+export const isNotTouched = sql<boolean>`(last_used_at is null or last_used_at < now() - interval '1 minute')`;

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { isNotTouched } from '../interval.ts';
 import type { Executor } from '../schema.ts';
 import { storableText } from '../storable.ts';
 import type { Page } from './page.ts';
@@ -115,18 +116,13 @@ export async function findDeadCertificates(
   return fingerprints.filter((fingerprint) => !good.has(fingerprint));
 }
 
-/** To the minute: a busy certificate would otherwise rewrite its row with every request. */
+/** To the minute. */
 export async function touchCertificate(db: Executor, id: string): Promise<void> {
   await db
     .updateTable('certificate')
     .set({ last_used_at: sql<Date>`now()` })
     .where('id', '=', id)
-    .where((where) =>
-      where.or([
-        where('last_used_at', 'is', null),
-        where('last_used_at', '<', sql<Date>`now() - interval '1 minute'`),
-      ]),
-    )
+    .where(isNotTouched)
     .execute();
 }
 

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Role, Scope } from '../../../domain/principal.ts';
+import { isNotTouched } from '../interval.ts';
 import type { Executor } from '../schema.ts';
 import { storableText } from '../storable.ts';
 import type { Page } from './page.ts';
@@ -110,18 +111,13 @@ export async function getKey(db: Executor, id: string): Promise<ApiKey | null> {
   return row ?? null;
 }
 
-/** To the minute: a busy key would otherwise rewrite its row with every request. */
+/** To the minute. */
 export async function touchKey(db: Executor, id: string): Promise<void> {
   await db
     .updateTable('api_key')
     .set({ last_used_at: sql<Date>`now()` })
     .where('id', '=', id)
-    .where((where) =>
-      where.or([
-        where('last_used_at', 'is', null),
-        where('last_used_at', '<', sql<Date>`now() - interval '1 minute'`),
-      ]),
-    )
+    .where(isNotTouched)
     .execute();
 }
 
